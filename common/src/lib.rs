@@ -1,0 +1,1 @@
+//! Keys, ring, wire bodies, configuration and telemetry shared by Roundtable's binaries.

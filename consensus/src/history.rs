@@ -1,0 +1,237 @@
+//! What took effect on a key lately: the part of the register that makes repeats safe.
+//!
+//! An operation whose Accept was sent and not answered by a majority is in doubt. The history that travels with
+//! the register tells: an operation found in it has taken effect; one that is not in it and was born above the
+//! floor has not; of one born at or below the floor nothing can be said.
+
+use crate::ballot::Ballot;
+use crate::ids::OpId;
+use crate::operation::Outcome;
+
+/// How much history a register carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct HistoryLimits {
+    /// Rounds remembered, the version's own included; at least 1.
+    pub rounds_max: usize,
+    /// Rounds older than this, in milliseconds, are dropped by the next change.
+    pub rounds_age_ms_max: u64,
+    /// Operations with a client's key remembered.
+    pub ops_max: usize,
+    /// Operations older than this, in milliseconds, are dropped by the next change.
+    pub ops_age_ms_max: u64,
+}
+
+impl HistoryLimits {
+    /// The limits of the product.
+    pub const STANDARD: Self =
+        Self { rounds_max: 64, rounds_age_ms_max: 10_000, ops_max: 128, ops_age_ms_max: 60_000 };
+    /// Operations with a client's key that one round takes: their records must all outlive the round.
+    pub const KEYED_OPS_PER_ROUND: usize = 64;
+}
+
+const _: () = assert!(HistoryLimits::KEYED_OPS_PER_ROUND <= HistoryLimits::STANDARD.ops_max);
+
+impl Default for HistoryLimits {
+    fn default() -> Self {
+        Self::STANDARD
+    }
+}
+
+/// One operation with a client's key that was settled: done, or refused.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct OpRecord {
+    /// The client's name for it.
+    pub id: OpId,
+    /// A hash of the request: the same id with another request is a client's mistake.
+    pub fingerprint: u64,
+    /// The round that recorded it.
+    pub recorded: Ballot,
+    /// How it ended; a refusal is an outcome like any other.
+    pub outcome: Outcome,
+}
+
+/// What the history says of an operation in doubt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled<T> {
+    /// It has taken effect, thus.
+    Applied(T),
+    /// It has not taken effect; once a round that found this history is chosen it never will under its old ballots.
+    NotApplied,
+    /// It was born at or below the floor: nobody can tell.
+    Forgotten,
+}
+
+/// The last rounds and operations of a register's lineage.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct History {
+    /// Ballots of the rounds before the version's own that changed the register, oldest first.
+    rounds: Vec<Ballot>,
+    /// The highest ballot dropped from `rounds`.
+    rounds_floor: Ballot,
+    /// Settled operations with a client's key, oldest first.
+    ops: Vec<OpRecord>,
+    /// The highest recording ballot dropped from `ops`.
+    ops_floor: Ballot,
+}
+
+impl History {
+    /// An empty history that knows nothing at or below `floor`.
+    #[must_use]
+    pub fn with_floor(floor: Ballot) -> Self {
+        Self { rounds: Vec::new(), rounds_floor: floor, ops: Vec::new(), ops_floor: floor }
+    }
+
+    /// Rebuilds a history from its stored parts.
+    #[must_use]
+    pub fn from_parts(
+        rounds: Vec<Ballot>,
+        rounds_floor: Ballot,
+        ops: Vec<OpRecord>,
+        ops_floor: Ballot,
+    ) -> Self {
+        Self { rounds, rounds_floor, ops, ops_floor }
+    }
+
+    /// Ballots of the rounds before the version's own, oldest first.
+    #[must_use]
+    pub fn rounds(&self) -> &[Ballot] {
+        &self.rounds
+    }
+
+    /// The highest round dropped.
+    #[must_use]
+    pub fn rounds_floor(&self) -> Ballot {
+        self.rounds_floor
+    }
+
+    /// Settled operations with a client's key, oldest first.
+    #[must_use]
+    pub fn ops(&self) -> &[OpRecord] {
+        &self.ops
+    }
+
+    /// The highest recording ballot dropped.
+    #[must_use]
+    pub fn ops_floor(&self) -> Ballot {
+        self.ops_floor
+    }
+
+    /// Raises both floors to at least `floor`: what a replica's purge floor asks of an absent key's register.
+    pub fn raise_floors(&mut self, floor: Ballot) {
+        self.rounds_floor = self.rounds_floor.max(floor);
+        self.ops_floor = self.ops_floor.max(floor);
+    }
+
+    /// What became of an operation that a router proposed under `attempts` (each with the result computed for
+    /// it), in a register whose last change was made by round `newest`.
+    pub fn settle_rounds<'a, T>(
+        &self,
+        newest: Ballot,
+        attempts: impl Iterator<Item = (Ballot, &'a T)>,
+    ) -> Settled<&'a T> {
+        let mut birth = Ballot::MAX;
+        for (ballot, result) in attempts {
+            if ballot == newest || self.rounds.contains(&ballot) {
+                return Settled::Applied(result);
+            }
+            birth = birth.min(ballot);
+        }
+        if birth > self.rounds_floor { Settled::NotApplied } else { Settled::Forgotten }
+    }
+
+    /// What became of the client's operation `id`, born at `birth`.
+    #[must_use]
+    pub fn settle_op(&self, id: OpId, birth: Ballot) -> Settled<&OpRecord> {
+        match self.ops.iter().rev().find(|record| record.id == id) {
+            Some(record) => Settled::Applied(record),
+            None if birth > self.ops_floor => Settled::NotApplied,
+            None => Settled::Forgotten,
+        }
+    }
+
+    /// Notes that a round at `ballot` changes a register whose last change was round `previous`.
+    pub(crate) fn push_round(&mut self, previous: Ballot, ballot: Ballot, limits: &HistoryLimits) {
+        if !previous.is_zero() {
+            self.rounds.push(previous);
+        }
+        let oldest_ms = ballot.hlc.millis().saturating_sub(limits.rounds_age_ms_max);
+        let too_many = self.rounds.len().saturating_sub(limits.rounds_max.saturating_sub(1));
+        let too_old = self.rounds.iter().take_while(|round| round.hlc.millis() < oldest_ms).count();
+        for dropped in self.rounds.drain(..too_many.max(too_old)) {
+            self.rounds_floor = self.rounds_floor.max(dropped);
+        }
+    }
+
+    /// Notes operations that the round at `ballot` settled.
+    pub(crate) fn push_ops(&mut self, records: Vec<OpRecord>, ballot: Ballot, limits: &HistoryLimits) {
+        self.ops.extend(records);
+        let oldest_ms = ballot.hlc.millis().saturating_sub(limits.ops_age_ms_max);
+        let too_many = self.ops.len().saturating_sub(limits.ops_max);
+        let too_old = self.ops.iter().take_while(|op| op.recorded.hlc.millis() < oldest_ms).count();
+        for dropped in self.ops.drain(..too_many.max(too_old)) {
+            self.ops_floor = self.ops_floor.max(dropped.recorded);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ballot::{Hlc, ProposerId};
+
+    fn ballot(ms: u64) -> Ballot {
+        Ballot::new(Hlc::from_millis(ms), ProposerId(1))
+    }
+
+    fn record(id: u128, ms: u64) -> OpRecord {
+        OpRecord { id: OpId(id), fingerprint: 7, recorded: ballot(ms), outcome: Outcome::NotFound }
+    }
+
+    #[test]
+    fn rounds_beyond_the_limit_raise_the_floor() {
+        let limits = HistoryLimits { rounds_max: 3, ..HistoryLimits::STANDARD };
+        let mut history = History::default();
+        for ms in 1..=4 {
+            history.push_round(ballot(ms), ballot(ms + 1), &limits);
+        }
+        assert_eq!(history.rounds(), [ballot(3), ballot(4)]);
+        assert_eq!(history.rounds_floor(), ballot(2));
+    }
+
+    #[test]
+    fn rounds_older_than_the_limit_raise_the_floor() {
+        let mut history = History::default();
+        history.push_round(ballot(1), ballot(2), &HistoryLimits::STANDARD);
+        history.push_round(ballot(2), ballot(10_002), &HistoryLimits::STANDARD);
+        assert_eq!(history.rounds(), [ballot(2)]);
+        assert_eq!(history.rounds_floor(), ballot(1));
+    }
+
+    #[test]
+    fn ops_floor_is_the_recording_ballot() {
+        let limits = HistoryLimits { ops_max: 1, ..HistoryLimits::STANDARD };
+        let mut history = History::default();
+        history.push_ops(vec![record(1, 50), record(2, 60)], ballot(60), &limits);
+        assert_eq!(history.ops_floor(), ballot(50));
+        assert_eq!(history.settle_op(OpId(1), ballot(49)), Settled::Forgotten);
+        assert_eq!(history.settle_op(OpId(3), ballot(51)), Settled::NotApplied);
+        assert!(matches!(history.settle_op(OpId(2), ballot(10)), Settled::Applied(_)));
+    }
+
+    #[test]
+    fn any_attempt_in_the_lineage_settles_an_operation() {
+        let mut history = History::default();
+        history.push_round(ballot(5), ballot(9), &HistoryLimits::STANDARD);
+        let attempts = [(ballot(3), "three"), (ballot(5), "five")];
+        let of = |list: &'static [(Ballot, &'static str)], history: &History| {
+            history.settle_rounds(ballot(9), list.iter().map(|(b, r)| (*b, r)))
+        };
+        assert_eq!(history.settle_rounds(ballot(9), attempts.iter().map(|(b, r)| (*b, r))), Settled::Applied(&"five"));
+        assert_eq!(of(&[], &history), Settled::NotApplied);
+        history.raise_floors(ballot(6));
+        let late = [(ballot(6), "six")];
+        assert_eq!(history.settle_rounds(ballot(9), late.iter().map(|(b, r)| (*b, r))), Settled::Forgotten);
+        let own = [(ballot(9), "nine")];
+        assert_eq!(history.settle_rounds(ballot(9), own.iter().map(|(b, r)| (*b, r))), Settled::Applied(&"nine"));
+    }
+}

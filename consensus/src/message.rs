@@ -1,0 +1,174 @@
+//! What routers ask of nodes, and what nodes answer. Field by field; the bytes are `common`'s matter.
+
+use crate::ballot::Ballot;
+use crate::ids::{Epoch, PartitionId};
+use crate::key::Key;
+use crate::register::Register;
+
+/// One request on one key.
+///
+/// Cluster, target node, storage id and epoch are named once by the batch that carries it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Request {
+    /// The sender's number for it, repeated by the reply.
+    pub id: u64,
+    /// The key's partition.
+    pub partition: PartitionId,
+    /// The sender knows that the partition has no move under way: the new replica set alone decides.
+    pub done: bool,
+    /// The key.
+    pub key: Key,
+    /// What is asked.
+    pub body: RequestBody,
+}
+
+/// What is asked of an acceptor.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum RequestBody {
+    /// Phase one: promise to accept nothing below `ballot`, and tell the register.
+    Prepare {
+        /// The round.
+        ballot: Ballot,
+        /// Whether the value's bytes are wanted too.
+        want_value: bool,
+        /// Whether the round may make the data larger: refused below the disk reserve.
+        grows: bool,
+    },
+    /// Phase two: store the register; its `accepted` ballot is the round.
+    Accept {
+        /// The whole register, never with a withheld value.
+        register: Register,
+        /// Whether the proposer would like the next ballot promised at once (piggybacked promise).
+        want_next: bool,
+    },
+    /// Tell the register; promise nothing.
+    Read {
+        /// Whether the value's bytes are wanted too.
+        want_value: bool,
+    },
+    /// Tell the whole register if it still holds exactly this accepted ballot.
+    Fetch {
+        /// The accepted ballot that the asker saw.
+        accepted: Ballot,
+    },
+}
+
+impl RequestBody {
+    /// Whether the answer waits for a disk's sync: such requests travel apart from those that don't.
+    #[must_use]
+    pub fn is_durable(&self) -> bool {
+        matches!(self, Self::Accept { .. })
+    }
+}
+
+/// The answer to one [`Request`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reply {
+    /// The request's number.
+    pub id: u64,
+    /// The node knows that the partition has no move under way.
+    pub done: bool,
+    /// The answer.
+    pub body: ReplyBody,
+}
+
+/// What an acceptor answers.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ReplyBody {
+    /// To Prepare: promised. The register as it stands, its value withheld unless asked for.
+    Promised(Register),
+    /// To Accept: stored and durable.
+    Accepted {
+        /// Whether the next ballot of the same proposer (`hlc + 1`) is promised too.
+        next_promised: bool,
+    },
+    /// To Read: the register as it stands, its value withheld unless asked for.
+    State(Register),
+    /// To Fetch: the whole register, or nothing when the accepted ballot is another one by now.
+    Fetched(Option<Register>),
+    /// Not done, and why.
+    Rejected(Rejection),
+}
+
+/// Why an acceptor did not do what was asked. It changed nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Rejection {
+    /// A ballot that is not lower is promised or accepted, or stands as a floor: propose above it.
+    Outbid(Ballot),
+    /// The ballot is too far ahead of the node's clock; the last millisecond that it would take.
+    ClockSkew {
+        /// Node's unix milliseconds plus the skew it allows.
+        limit_ms: u64,
+    },
+    /// The node's disk is below its reserve: nothing that grows is taken.
+    DiskReserve,
+    /// The node's queue is full: nothing was done.
+    Overloaded,
+    /// The node is stopping, or not ready to vote yet.
+    NotReady,
+    /// The partition is not the node's in this epoch.
+    NotMine(Epoch),
+}
+
+/// A stretch of keys in byte order: `start` is in it, `end` is not.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct KeyRange {
+    /// The first key that may be in it; empty for no bound.
+    pub start: bytes::Bytes,
+    /// The first key beyond it; `None` for no bound.
+    pub end: Option<bytes::Bytes>,
+}
+
+impl KeyRange {
+    /// Whether a key lies in the range.
+    #[must_use]
+    pub fn contains(&self, key: &[u8]) -> bool {
+        key >= &self.start[..] && self.end.as_ref().is_none_or(|end| key < &end[..])
+    }
+}
+
+/// Asks one node for the registers of some of its partitions, in key order over all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScanRequest {
+    /// The partitions, ascending.
+    pub partitions: Vec<PartitionId>,
+    /// The keys.
+    pub range: KeyRange,
+    /// From the end of the range to its start.
+    pub reverse: bool,
+    /// Whether the values' bytes are wanted too.
+    pub want_values: bool,
+    /// Entries in the page at most; tombstones count.
+    pub limit: u32,
+    /// Bytes of keys and values in the page at most (one entry is always given).
+    pub bytes_max: u32,
+}
+
+/// One key that a node holds. Tombstones are listed too: to a reader they are not the same as absence.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScanEntry {
+    /// The key's partition.
+    pub partition: PartitionId,
+    /// The key.
+    pub key: Key,
+    /// The register as it stands, its value withheld unless asked for.
+    pub register: Register,
+}
+
+/// Up to where a page tells everything.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum PageEnd {
+    /// The whole range.
+    Exhausted,
+    /// Up to and including this key, in the direction of the scan.
+    Through(Key),
+}
+
+/// The answer to a [`ScanRequest`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ScanPage {
+    /// The entries in the scan's order.
+    pub entries: Vec<ScanEntry>,
+    /// How far they reach.
+    pub end: PageEnd,
+}

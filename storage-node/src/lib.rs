@@ -1,0 +1,1 @@
+//! The storage node of Roundtable: RocksDB, replication log and replica server.
