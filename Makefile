@@ -1,0 +1,63 @@
+# Roundtable: `make help` lists what there is.
+#
+# Everything is built under one profile into one directory outside the checkout, so that RocksDB's C++ is
+# compiled once per machine and not once per checkout, per command or per profile.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundtable/target
+BIN := $(CARGO_TARGET_DIR)/release
+CARGO := scripts/cargo.sh
+
+# Passed on to `roundtable up`, for example: make up ARGS="--nodes 5 --routers 2"
+ARGS ?=
+
+.PHONY: help
+help: ## Lists the targets.
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: up
+up: build ## Starts three nodes and a router on this machine; data stays in ./data, Ctrl-C stops them.
+	@exec $(BIN)/roundtable up $(ARGS)
+
+.PHONY: test
+test: setup ## Runs all checks: format, licences, clippy, documents, unit tests, end-to-end tests.
+	@scripts/test.sh
+
+.PHONY: build
+build: setup ## Builds the three programs.
+	@$(CARGO) build --release --workspace --bins
+
+.PHONY: setup
+setup: ## Installs what the build needs (Debian, Ubuntu), or says what is missing.
+	@scripts/setup.sh
+
+.PHONY: fmt
+fmt: ## Formats the code.
+	@cargo fmt --all
+
+.PHONY: lint
+lint: setup ## Runs clippy; a warning is an error.
+	@$(CARGO) clippy --release --workspace --all-targets -- -D warnings
+
+.PHONY: doc
+doc: setup ## Builds the documentation of the code; a broken link is an error.
+	@RUSTDOCFLAGS="-D warnings" $(CARGO) doc --release --workspace --no-deps --document-private-items
+	@echo "documentation: $(CARGO_TARGET_DIR)/doc/roundtable_consensus/index.html"
+
+.PHONY: unit
+unit: setup ## Runs the tests that start no processes.
+	@$(CARGO) test --release --workspace --exclude roundtable-tests
+
+.PHONY: e2e
+e2e: build ## Runs the end-to-end tests alone; T=name runs those whose name contains it.
+	@$(CARGO) test --release --package roundtable-tests $(T)
+
+.PHONY: bench-micro
+bench-micro: setup ## Runs the micro-benchmarks of the core.
+	@$(CARGO) bench --package roundtable-benches
+
+.PHONY: clean
+clean: ## Deletes what cargo built (the next build takes long again); ./data stays.
+	rm -rf "$(CARGO_TARGET_DIR)"

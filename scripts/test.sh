@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# All checks, cheapest first; stops at the first that fails. Run by `make test`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+export PATH="$PATH:${CARGO_HOME:-$HOME/.cargo}/bin"
+export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/roundtable/target}"
+started=$SECONDS
+
+step() { printf '\n== %s (after %d s)\n' "$*" "$((SECONDS - started))"; }
+
+step "format"
+cargo fmt --all --check
+
+if command -v cargo-deny >/dev/null; then
+  step "licences and banned crates"
+  cargo deny --workspace check licenses bans
+else
+  step "licences: skipped, cargo-deny is not installed (cargo install cargo-deny)"
+fi
+
+step "build"
+scripts/cargo.sh build --release --workspace --bins
+
+step "clippy"
+scripts/cargo.sh clippy --release --workspace --all-targets -- -D warnings
+
+step "documentation of the code"
+RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --release --workspace --no-deps --document-private-items
+
+step "examples in the documentation of the code"
+scripts/cargo.sh test --release --workspace --doc
+
+step "tests"
+if command -v cargo-nextest >/dev/null; then
+  scripts/cargo.sh nextest run --release --workspace
+else
+  scripts/cargo.sh test --release --workspace --all-targets
+fi
