@@ -162,7 +162,9 @@ mod tests {
 
     #[test]
     fn version_text_of_another_form_is_refused() {
-        for bad in ["", "0", &"A".repeat(40), &"0".repeat(41), &format!("+{}", "0".repeat(39)), &"é".repeat(20)] {
+        for bad in
+            ["", "0", &"A".repeat(40), &"0".repeat(41), &format!("+{}", "0".repeat(39)), &"é".repeat(20)]
+        {
             assert!(bad.parse::<Version>().is_err(), "{bad}");
         }
     }

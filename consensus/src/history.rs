@@ -226,12 +226,18 @@ mod tests {
         let of = |list: &'static [(Ballot, &'static str)], history: &History| {
             history.settle_rounds(ballot(9), list.iter().map(|(b, r)| (*b, r)))
         };
-        assert_eq!(history.settle_rounds(ballot(9), attempts.iter().map(|(b, r)| (*b, r))), Settled::Applied(&"five"));
+        assert_eq!(
+            history.settle_rounds(ballot(9), attempts.iter().map(|(b, r)| (*b, r))),
+            Settled::Applied(&"five")
+        );
         assert_eq!(of(&[], &history), Settled::NotApplied);
         history.raise_floors(ballot(6));
         let late = [(ballot(6), "six")];
         assert_eq!(history.settle_rounds(ballot(9), late.iter().map(|(b, r)| (*b, r))), Settled::Forgotten);
         let own = [(ballot(9), "nine")];
-        assert_eq!(history.settle_rounds(ballot(9), own.iter().map(|(b, r)| (*b, r))), Settled::Applied(&"nine"));
+        assert_eq!(
+            history.settle_rounds(ballot(9), own.iter().map(|(b, r)| (*b, r))),
+            Settled::Applied(&"nine")
+        );
     }
 }

@@ -41,8 +41,9 @@ impl FromStr for NodeId {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let starts_well = text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit());
-        let all_allowed =
-            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
+        let all_allowed = text
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'-' | b'_' | b'.'));
         if starts_well && all_allowed && text.len() <= Self::BYTES_MAX {
             Ok(Self(text.into()))
         } else {

@@ -1,14 +1,20 @@
 //! The protocol of Roundtable: pure state machines without I/O, clock or randomness.
 
+mod apply;
 mod ballot;
+mod clock;
 mod history;
 mod ids;
 mod key;
 mod message;
 mod operation;
+mod quorum;
 mod register;
+mod rng;
 
+pub use apply::{Applied, Attempt, NeedsValue, Proposal, RoundContext, apply, refusal};
 pub use ballot::{Ballot, Hlc, ProposerId, Version};
+pub use clock::HybridClock;
 pub use history::{History, HistoryLimits, OpRecord, Settled};
 pub use ids::{ClusterId, Epoch, NodeId, NodeIndex, OpId, ParseIdError, PartitionId, StorageId};
 pub use key::{Key, KeyError};
@@ -16,4 +22,6 @@ pub use message::{
     KeyRange, PageEnd, Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage, ScanRequest,
 };
 pub use operation::{Answer, Change, ClientKey, Condition, Expiry, Operation, Outcome};
+pub use quorum::{ReplicaSet, Tally, majority_of};
 pub use register::{Content, ContentType, Register, Value};
+pub use rng::Rng;

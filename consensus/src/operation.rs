@@ -173,7 +173,9 @@ impl Outcome {
             | Self::Deleted(_)
             | Self::Incremented { .. }
             | Self::Touched(_) => true,
-            Self::PreconditionFailed { .. } | Self::NotFound | Self::NotACounter | Self::CounterOverflow => false,
+            Self::PreconditionFailed { .. } | Self::NotFound | Self::NotACounter | Self::CounterOverflow => {
+                false
+            }
         }
     }
 }
