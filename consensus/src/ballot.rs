@@ -44,7 +44,7 @@ impl fmt::Debug for Hlc {
 }
 
 /// A proposer's random name, drawn at process start and again whenever its clock is set back.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct ProposerId(pub u64);
 
 /// The number of one round. No two rounds on a key share one: a proposer never uses a clock reading twice

@@ -115,7 +115,7 @@ fn difference_ms(to: u64, from: u64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
+    use proptest::prelude::{prop, prop_assert, proptest};
 
     const NODE: NodeIndex = NodeIndex(1);
 
