@@ -3,11 +3,13 @@
 mod apply;
 mod ballot;
 mod clock;
+mod health;
 mod history;
 mod ids;
 mod key;
 mod message;
 mod operation;
+mod outbox;
 mod quorum;
 mod register;
 mod rng;
@@ -15,6 +17,7 @@ mod rng;
 pub use apply::{Applied, Attempt, NeedsValue, Proposal, RoundContext, apply, refusal};
 pub use ballot::{Ballot, Hlc, ProposerId, Version};
 pub use clock::HybridClock;
+pub use health::{Health, HealthConfig, Lane, Standing, Ticked};
 pub use history::{History, HistoryLimits, OpRecord, Settled};
 pub use ids::{ClusterId, Epoch, NodeId, NodeIndex, OpId, ParseIdError, PartitionId, StorageId};
 pub use key::{Key, KeyError};
@@ -22,6 +25,7 @@ pub use message::{
     KeyRange, PageEnd, Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage, ScanRequest,
 };
 pub use operation::{Answer, Change, ClientKey, Condition, Expiry, Operation, Outcome};
+pub use outbox::{Outbox, OutboxLimits};
 pub use quorum::{ReplicaSet, Tally, majority_of};
 pub use register::{Content, ContentType, Register, Value};
 pub use rng::Rng;

@@ -1,0 +1,144 @@
+use super::*;
+use proptest::prelude::*;
+
+const MS: u64 = 1_000;
+const CONFIG: HealthConfig = HealthConfig {
+    suspect_after_us: 100 * MS,
+    suspect_after_us_max: 400 * MS,
+    probe_interval_us: 1_000 * MS,
+    probe_backoff_us_min: 20 * MS,
+    probe_backoff_us_max: 1_000 * MS,
+};
+
+/// A node that was found usable at time zero.
+fn up() -> Health {
+    let mut health = Health::new(CONFIG, 1);
+    assert!(health.tick(0).probe);
+    assert_eq!(health.probe_answered(0, Ok(())), Some(true));
+    health
+}
+
+#[test]
+fn new_node_is_probed_at_once_and_unusable_until_it_answers() {
+    let mut health = Health::new(CONFIG, 1);
+    assert_eq!((health.standing(), health.next_timer_us()), (Standing::Unknown, Some(0)));
+    assert_eq!(health.tick(5), Ticked { usable: None, probe: true });
+    assert_eq!(health.tick(6), Ticked::default(), "one probe at a time");
+    assert_eq!(health.probe_answered(7, Ok(())), Some(true));
+}
+
+#[test]
+fn lost_batch_makes_the_node_unusable_and_probes_it() {
+    let mut health = up();
+    let (batch, _) = health.batch_sent(10, Lane::Quick);
+    assert_eq!(health.batch_lost(11, batch, "connection refused".to_owned()), Some(false));
+    assert_eq!((health.standing(), health.detail()), (Standing::Down, "connection refused"));
+    assert!(health.tick(11).probe);
+}
+
+#[test]
+fn overdue_batch_suspects_the_node_and_its_late_answer_redeems_it() {
+    let mut health = up();
+    let (batch, suspect_at_us) = health.batch_sent(10, Lane::Durable);
+    assert_eq!(suspect_at_us, 10 + 100 * MS);
+    assert_eq!(health.tick(suspect_at_us - 1).usable, None);
+    assert_eq!(health.tick(suspect_at_us), Ticked { usable: Some(false), probe: true });
+    assert_eq!(
+        health.probe_answered(suspect_at_us + 1, Ok(())),
+        None,
+        "probes alone don't redeem a hung disk"
+    );
+    assert_eq!(health.standing(), Standing::Suspect);
+    assert_eq!(health.batch_answered(suspect_at_us + 2, batch), Some(true));
+}
+
+#[test]
+fn refusal_is_shown_and_ends_with_a_good_probe() {
+    let mut health = up();
+    let (batch, _) = health.batch_sent(10, Lane::Quick);
+    assert_eq!(health.batch_refused(11, batch, "another cluster".to_owned()), Some(false));
+    assert_eq!((health.standing(), health.detail()), (Standing::Refused, "another cluster"));
+    assert!(health.tick(11).probe);
+    assert_eq!(health.probe_answered(12, Err("not ready".to_owned())), None);
+    assert_eq!(health.detail(), "not ready");
+    let again = health.next_timer_us().unwrap();
+    assert!(health.tick(again).probe);
+    assert_eq!(health.probe_answered(again, Ok(())), Some(true));
+    assert_eq!(health.detail(), "");
+}
+
+#[test]
+fn probe_pauses_grow_with_jitter_up_to_the_limit() {
+    let mut health = Health::new(CONFIG, 7);
+    let mut now_us = 0;
+    let mut pauses = Vec::new();
+    for _ in 0..10 {
+        assert!(health.tick(now_us).probe);
+        health.probe_failed(now_us, "no route".to_owned());
+        let next = health.next_timer_us().unwrap();
+        pauses.push(next - now_us);
+        now_us = next;
+    }
+    assert!((10 * MS..30 * MS).contains(&pauses[0]), "{pauses:?}");
+    assert!(pauses.iter().all(|&pause| pause < 1_500 * MS), "{pauses:?}");
+    assert!(pauses[9] >= 500 * MS, "{pauses:?}");
+}
+
+#[test]
+fn unanswered_probe_of_a_busy_node_is_forgiven() {
+    let mut health = up();
+    let (batch, _) = health.batch_sent(999 * MS, Lane::Quick);
+    let due = health.next_timer_us().unwrap().max(1_500 * MS);
+    health.batch_answered(999 * MS + 1, batch);
+    assert!(health.tick(due).probe);
+    let (batch, _) = health.batch_sent(due + 1, Lane::Quick);
+    health.batch_answered(due + 2, batch);
+    assert_eq!(health.probe_failed(due + 500 * MS, "timed out".to_owned()), None);
+    assert!(health.tick(due + 2_000 * MS).probe);
+    assert_eq!(health.probe_failed(due + 2_500 * MS, "timed out".to_owned()), Some(false));
+}
+
+#[test]
+fn suspicion_adapts_between_its_limits() {
+    let mut health = up();
+    let table =
+        [(1 * MS, 100 * MS..=100 * MS), (60 * MS, 100 * MS..=300 * MS), (2_000 * MS, 400 * MS..=400 * MS)];
+    let mut now_us = 0;
+    for (took_us, expected) in table {
+        for _ in 0..8 {
+            let (batch, _) = health.batch_sent(now_us, Lane::Durable);
+            now_us += took_us;
+            health.batch_answered(now_us, batch);
+        }
+        let bound = health.suspect_after_us(Lane::Durable);
+        assert!(expected.contains(&bound), "{took_us}: {bound}");
+    }
+    assert_eq!(health.suspect_after_us(Lane::Quick), 100 * MS, "lanes are judged apart");
+}
+
+proptest! {
+    #[test]
+    fn usability_is_told_exactly_when_it_changes(steps in prop::collection::vec((0_u8..7, 0_u64..200), 0..200)) {
+        let mut health = Health::new(CONFIG, 3);
+        let (mut now_us, mut usable, mut sent, mut probing) = (0, false, Vec::new(), false);
+        for (step, ms) in steps {
+            now_us += ms * MS;
+            let oldest = sent.first().copied();
+            let change = match (step, oldest) {
+                (0, _) => { sent.push(health.batch_sent(now_us, Lane::Quick).0); None }
+                (1, Some(batch)) => { sent.remove(0); health.batch_answered(now_us, batch) }
+                (2, Some(batch)) => { sent.remove(0); health.batch_lost(now_us, batch, "lost".to_owned()) }
+                (3, Some(batch)) => { sent.remove(0); health.batch_refused(now_us, batch, "no".to_owned()) }
+                (4, _) if probing => { probing = false; health.probe_answered(now_us, Ok(())) }
+                (5, _) if probing => { probing = false; health.probe_failed(now_us, "dead".to_owned()) }
+                _ => { let ticked = health.tick(now_us); probing |= ticked.probe; ticked.usable }
+            };
+            if let Some(is) = change {
+                prop_assert_ne!(is, usable);
+                usable = is;
+            }
+            prop_assert_eq!(health.standing().is_usable(), usable);
+            prop_assert!(probing || health.next_timer_us().is_some());
+        }
+    }
+}
