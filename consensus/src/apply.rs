@@ -8,7 +8,7 @@
 //! Nothing here is told to a client before the round is chosen.
 
 use crate::ballot::{Ballot, Version};
-use crate::history::{HistoryLimits, OpRecord, Settled};
+use crate::history::{History, HistoryLimits, OpRecord, Settled};
 use crate::ids::OpId;
 use crate::operation::{Answer, Change, ClientKey, Expiry, Operation, Outcome};
 use crate::register::{Content, ContentType, Register, Value};
@@ -230,11 +230,13 @@ impl<'a> State<'a> {
         if matches!(self.content, Content::Withheld { .. }) {
             return Err(NeedsValue);
         }
-        let mut state = Register::absent(Ballot::ZERO);
-        state.accepted = self.context.ballot;
-        state.version = self.version;
-        state.content = self.content.clone();
-        state.expires_at = self.expires_at;
+        let state = Register {
+            accepted: self.context.ballot,
+            version: self.version,
+            content: self.content.clone(),
+            expires_at: self.expires_at,
+            history: History::default(),
+        };
         Ok(Answer::State(Box::new(state)))
     }
 

@@ -3,6 +3,7 @@
 mod apply;
 mod ballot;
 mod clock;
+mod configuration;
 mod health;
 mod history;
 mod ids;
@@ -11,12 +12,15 @@ mod message;
 mod operation;
 mod outbox;
 mod quorum;
+mod read;
 mod register;
 mod rng;
+mod round;
 
 pub use apply::{Applied, Attempt, NeedsValue, Proposal, RoundContext, apply, refusal};
 pub use ballot::{Ballot, Hlc, ProposerId, Version};
 pub use clock::HybridClock;
+pub use configuration::{Adopted, Configuration, ConfigurationDigest, FileStanding, Member};
 pub use health::{Health, HealthConfig, Lane, Standing, Ticked};
 pub use history::{History, HistoryLimits, OpRecord, Settled};
 pub use ids::{ClusterId, Epoch, NodeId, NodeIndex, OpId, ParseIdError, PartitionId, StorageId};
@@ -27,5 +31,7 @@ pub use message::{
 pub use operation::{Answer, Change, ClientKey, Condition, Expiry, Operation, Outcome};
 pub use outbox::{Outbox, OutboxLimits};
 pub use quorum::{ReplicaSet, Tally, majority_of};
+pub use read::{QuorumRead, ReadProgress};
 pub use register::{Content, ContentType, Register, Value};
 pub use rng::Rng;
+pub use round::{LostRequest, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Token};

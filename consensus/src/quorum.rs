@@ -132,7 +132,7 @@ impl<T> Tally<T> {
     }
 
     /// All words, in order of arrival.
-    pub fn iter(&self) -> impl Iterator<Item = (NodeIndex, &T)> {
+    pub fn iter(&self) -> impl Iterator<Item = (NodeIndex, &T)> + Clone {
         self.replies.iter().map(|(node, word)| (*node, word))
     }
 }

@@ -123,23 +123,25 @@ impl Register {
             }
             other => other.clone(),
         };
-        Self { content, ..self.clone_head() }
+        Self {
+            accepted: self.accepted,
+            version: self.version,
+            content,
+            expires_at: self.expires_at,
+            history: self.history.clone(),
+        }
+    }
+
+    /// What a reader is told: the same register without its history.
+    #[must_use]
+    pub fn without_history(self) -> Self {
+        Self { history: History::default(), ..self }
     }
 
     /// The current ETag: `None` when there is no value.
     #[must_use]
     pub fn etag(&self) -> Option<Version> {
         self.content.is_live().then_some(self.version)
-    }
-
-    fn clone_head(&self) -> Self {
-        Self {
-            accepted: self.accepted,
-            version: self.version,
-            content: Content::Tombstone,
-            expires_at: self.expires_at,
-            history: self.history.clone(),
-        }
     }
 }
 
