@@ -1,1 +1,10 @@
 //! Keys, ring, wire bodies, configuration and telemetry shared by Roundtable's binaries.
+
+pub mod limits;
+pub mod listen;
+pub mod placement;
+pub mod units;
+pub mod wire;
+
+/// The version of this build, as `--version` tells it.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

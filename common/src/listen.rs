@@ -1,0 +1,243 @@
+//! Addresses: where to listen and whom to call.
+
+use std::fmt;
+use std::io;
+use std::net::{Ipv6Addr, SocketAddr, TcpListener, ToSocketAddrs};
+use std::str::FromStr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Connections that may wait to be accepted; the kernel's own limit (`net.core.somaxconn`) applies too.
+const BACKLOG: i32 = 4096;
+
+/// A host and a port as people write them: `127.0.0.1:7400`, `[::1]:7400`, `node-1.example:7411`.
+///
+/// A host name isn't resolved when it is parsed but each time when it is used, so that a change of its address
+/// is noticed.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HostPort {
+    host: Box<str>,
+    port: u16,
+}
+
+/// A text that is not an address.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not an address: {accepted}", accepted = HostPort::ACCEPTED)]
+pub struct ParseAddressError {
+    found: String,
+}
+
+impl HostPort {
+    const ACCEPTED: &'static str =
+        "host:port with a port of 1 to 65535, such as 127.0.0.1:7400, [::1]:7400 or node-1.example:7400";
+    /// The longest host in bytes, as in the domain name system.
+    pub const HOST_BYTES_MAX: usize = 253;
+
+    /// The host, without the brackets of an IPv6 address.
+    #[must_use]
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The port; zero lets the system choose when listening, and is parsed only by [`Self::parse_listen`].
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Parses an address to listen on: port 0, "any free port", is accepted too.
+    ///
+    /// # Errors
+    /// When the text is not `host:port`.
+    pub fn parse_listen(text: &str) -> Result<Self, ParseAddressError> {
+        Self::parse(text).ok_or_else(|| ParseAddressError { found: text.chars().take(80).collect() })
+    }
+
+    /// Asks the system for the host's addresses. Blocks while a name server is asked.
+    ///
+    /// # Errors
+    /// When the name can't be resolved, or has no address.
+    pub fn resolve(&self) -> io::Result<Vec<SocketAddr>> {
+        let addresses: Vec<_> = (&*self.host, self.port).to_socket_addrs()?.collect();
+        if addresses.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, format!("{} has no address", self.host)));
+        }
+        Ok(addresses)
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let (host, port) = text.rsplit_once(':')?;
+        let all_digits = !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit());
+        let port = port.parse().ok().filter(|_| all_digits)?;
+        let host = match host.strip_prefix('[') {
+            Some(bracketed) => {
+                let inner = bracketed.strip_suffix(']')?;
+                inner.parse::<Ipv6Addr>().ok()?;
+                inner
+            }
+            None => Some(host).filter(|host| is_host_name(host))?,
+        };
+        Some(Self { host: host.into(), port })
+    }
+}
+
+/// Letters, digits, hyphens and underscores between dots: names, and IPv4 addresses.
+fn is_host_name(host: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    host.len() <= HostPort::HOST_BYTES_MAX && host.split('.').all(is_label)
+}
+
+impl FromStr for HostPort {
+    type Err = ParseAddressError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::parse_listen(text).and_then(|parsed| match parsed.port {
+            0 => Err(ParseAddressError { found: text.chars().take(80).collect() }),
+            _ => Ok(parsed),
+        })
+    }
+}
+
+impl fmt::Display for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Debug for HostPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// Why a process does not listen.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// The host name has no address.
+    #[error("cannot resolve {address}")]
+    Resolve {
+        /// The address as written.
+        address: HostPort,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// Others could reach the address, and nothing would authenticate them.
+    #[error(
+        "{address} ({resolved}) can be reached from other machines, and requests are not authenticated yet: \
+         listen on a loopback address such as 127.0.0.1, or pass --insecure-listen if the network is trusted"
+    )]
+    NotLoopback {
+        /// The address as written.
+        address: HostPort,
+        /// What it stands for.
+        resolved: SocketAddr,
+    },
+    /// Another process listens there.
+    #[error("{address} is in use: another process listens there; stop it or choose another port")]
+    InUse {
+        /// The address as written.
+        address: HostPort,
+    },
+    /// The system refused for another reason.
+    #[error("cannot listen on {address}")]
+    Bind {
+        /// The address as written.
+        address: HostPort,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Listens on the first address that `address` stands for, without blocking, ready for an async runtime.
+///
+/// Unless `insecure` is set, every address that it stands for must be a loopback address.
+///
+/// # Errors
+/// See [`ListenError`]; nothing is listened on then.
+pub fn bind(address: &HostPort, insecure: bool) -> Result<TcpListener, ListenError> {
+    let resolve = |source| ListenError::Resolve { address: address.clone(), source };
+    let addresses = address.resolve().map_err(resolve)?;
+    if !insecure && let Some(resolved) = first_reachable(&addresses) {
+        return Err(ListenError::NotLoopback { address: address.clone(), resolved });
+    }
+    let bound = addresses.first().map_or_else(|| Err(io::ErrorKind::NotFound.into()), |first| bind_one(*first));
+    bound.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse { address: address.clone() },
+        _ => ListenError::Bind { address: address.clone(), source },
+    })
+}
+
+/// The first address that other machines can reach.
+fn first_reachable(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    addresses.iter().copied().find(|address| !address.ip().to_canonical().is_loopback())
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // A restarted process must not wait for connections of the one before to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn address_text_is_parsed_and_printed_alike() {
+        for good in ["127.0.0.1:7400", "[::1]:7400", "localhost:1", "node-1.rack_2.example:65535"] {
+            assert_eq!(good.parse::<HostPort>().unwrap().to_string(), good);
+        }
+        assert_eq!("[::1]:7400".parse::<HostPort>().unwrap().host(), "::1");
+    }
+
+    #[test]
+    fn address_text_of_another_form_is_refused_with_what_is_accepted() {
+        let long = format!("{}:1", "a.".repeat(200));
+        let table = [
+            "", ":", "host", "host:", ":7400", "host:0", "host:65536", "host:+1", "host:7400x", "::1:7400",
+            "[::1]", "[::1]7400", "[host]:7400", "a b:1", "http://host:1", "a..b:1", "hö:1", &long,
+        ];
+        for bad in table {
+            let refused = bad.parse::<HostPort>().unwrap_err().to_string();
+            assert!(refused.contains("host:port"), "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn listening_beyond_loopback_needs_the_insecure_flag() {
+        let anywhere = HostPort::parse_listen("0.0.0.0:0").unwrap();
+        let refused = bind(&anywhere, false).unwrap_err();
+        assert!(matches!(refused, ListenError::NotLoopback { .. }));
+        assert!(refused.to_string().contains("--insecure-listen"));
+        bind(&anywhere, true).unwrap();
+    }
+
+    #[test]
+    fn mapped_loopback_addresses_count_as_loopback() {
+        let of = |text: &str| first_reachable(&[text.parse().unwrap()]);
+        assert_eq!(of("[::ffff:127.0.0.1]:1"), None);
+        assert_eq!(of("127.8.9.1:1"), None);
+        assert!(of("[::ffff:10.0.0.1]:1").is_some());
+        assert!(of("[::]:1").is_some());
+    }
+
+    #[test]
+    fn port_in_use_is_named() {
+        let first = bind(&HostPort::parse_listen("127.0.0.1:0").unwrap(), false).unwrap();
+        let address: HostPort = first.local_addr().unwrap().to_string().parse().unwrap();
+        assert!(matches!(bind(&address, false), Err(ListenError::InUse { .. })));
+    }
+}

@@ -1,0 +1,300 @@
+//! Durations and sizes as people write them in configuration files and on command lines.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration as StdDuration;
+
+use serde::de::{self, Deserialize, Deserializer, Visitor};
+
+/// A text that is not the quantity it should be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{found:?} is not a {what}: {accepted}")]
+pub struct ParseUnitError {
+    what: &'static str,
+    found: String,
+    accepted: &'static str,
+}
+
+/// A span of time: `100ms`, `5s`, `1h 30m`. A number without a unit is refused.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Duration(StdDuration);
+
+impl Duration {
+    const ACCEPTED: &'static str = "a number with a unit (us, ms, s, m, h, d), such as \"100ms\" or \"1h 30m\"";
+
+    /// That many milliseconds.
+    #[must_use]
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(StdDuration::from_millis(millis))
+    }
+
+    /// That many seconds.
+    #[must_use]
+    pub const fn from_secs(secs: u64) -> Self {
+        Self(StdDuration::from_secs(secs))
+    }
+
+    /// The form that the standard library works with.
+    #[must_use]
+    pub const fn get(self) -> StdDuration {
+        self.0
+    }
+
+    /// Whole milliseconds; the largest number if there are more than 64 bits hold.
+    #[must_use]
+    pub fn as_millis(self) -> u64 {
+        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Whole microseconds; the largest number if there are more than 64 bits hold.
+    #[must_use]
+    pub fn as_micros(self) -> u64 {
+        u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl From<StdDuration> for Duration {
+    fn from(duration: StdDuration) -> Self {
+        Self(duration)
+    }
+}
+
+impl FromStr for Duration {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let refused =
+            || ParseUnitError { what: "duration", found: excerpt(text), accepted: Self::ACCEPTED };
+        humantime::parse_duration(text.trim()).map(Self).map_err(|_| refused())
+    }
+}
+
+impl fmt::Display for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&humantime::format_duration(self.0), f)
+    }
+}
+
+impl fmt::Debug for Duration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for Duration {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Duration;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(Duration::ACCEPTED)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
+                text.parse().map_err(E::custom)
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A number of bytes: `4096`, `64KiB`, `1 MiB`, `10 GB`. Units ending in `iB` are powers of 1024, others of 1000.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct ByteSize(u64);
+
+impl ByteSize {
+    const ACCEPTED: &'static str =
+        "a whole number of bytes, or one with a unit (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB), such as \"64 KiB\"";
+    /// Units with their sizes. The binary ones, largest first, are those that are written.
+    const UNITS: [(&'static str, u64); 9] = [
+        ("TiB", 1 << 40),
+        ("GiB", 1 << 30),
+        ("MiB", 1 << 20),
+        ("KiB", 1 << 10),
+        ("B", 1),
+        ("kB", 1_000),
+        ("MB", 1_000_000),
+        ("GB", 1_000_000_000),
+        ("TB", 1_000_000_000_000),
+    ];
+
+    /// That many bytes.
+    #[must_use]
+    pub const fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// That many KiB (1024 bytes).
+    #[must_use]
+    pub const fn kib(kib: u64) -> Self {
+        Self(kib << 10)
+    }
+
+    /// That many MiB (1024 KiB).
+    #[must_use]
+    pub const fn mib(mib: u64) -> Self {
+        Self(mib << 20)
+    }
+
+    /// That many GiB (1024 MiB).
+    #[must_use]
+    pub const fn gib(gib: u64) -> Self {
+        Self(gib << 30)
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub const fn get(self) -> u64 {
+        self.0
+    }
+
+    /// The bytes as a length in memory; the largest length if memory can't hold them.
+    #[must_use]
+    pub fn as_usize(self) -> usize {
+        usize::try_from(self.0).unwrap_or(usize::MAX)
+    }
+}
+
+impl FromStr for ByteSize {
+    type Err = ParseUnitError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parse = || {
+            let text = text.trim();
+            let digits_end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+            let (digits, unit) = text.split_at_checked(digits_end)?;
+            let unit = match unit.trim_start() {
+                "" => 1,
+                unit => Self::UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit))?.1,
+            };
+            digits.parse::<u64>().ok()?.checked_mul(unit).map(Self)
+        };
+        parse().ok_or_else(|| ParseUnitError { what: "size", found: excerpt(text), accepted: Self::ACCEPTED })
+    }
+}
+
+impl fmt::Display for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let divides = |size: &u64| *size == 1 || (self.0 != 0 && self.0.is_multiple_of(*size));
+        match Self::UNITS.iter().find(|(_, size)| divides(size)) {
+            Some((name, size)) => write!(f, "{} {name}", self.0 / size),
+            None => write!(f, "{} B", self.0),
+        }
+    }
+}
+
+impl fmt::Debug for ByteSize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl<'de> Deserialize<'de> for ByteSize {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrNumber;
+        impl Visitor<'_> for TextOrNumber {
+            type Value = ByteSize;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(ByteSize::ACCEPTED)
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<ByteSize, E> {
+                text.parse().map_err(E::custom)
+            }
+
+            fn visit_u64<E: de::Error>(self, bytes: u64) -> Result<ByteSize, E> {
+                Ok(ByteSize(bytes))
+            }
+
+            fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<ByteSize, E> {
+                u64::try_from(bytes).map(ByteSize).map_err(|_| E::custom(ByteSize::ACCEPTED))
+            }
+        }
+        deserializer.deserialize_any(TextOrNumber)
+    }
+}
+
+/// The text as far as a message should repeat it.
+fn excerpt(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn duration_text_with_a_unit_is_taken() {
+        let table = [("100ms", 100), ("5s", 5_000), ("1h 30m", 5_400_000), (" 2m ", 120_000), ("0s", 0)];
+        for (text, millis) in table {
+            assert_eq!(text.parse(), Ok(Duration::from_millis(millis)), "{text}");
+        }
+    }
+
+    #[test]
+    fn duration_text_of_another_form_is_refused_with_what_is_accepted() {
+        for bad in ["", "5", "s", "-1s", "1.5s", "5 parsecs", "99999999999999999999s"] {
+            let refused = bad.parse::<Duration>().unwrap_err().to_string();
+            assert!(refused.contains("100ms"), "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn size_text_with_or_without_a_unit_is_taken() {
+        let table = [
+            ("0", 0),
+            ("4096", 4096),
+            ("64KiB", 64 << 10),
+            ("1 MiB", 1 << 20),
+            (" 2 gib ", 2 << 30),
+            ("10 GB", 10_000_000_000),
+            ("7B", 7),
+        ];
+        for (text, bytes) in table {
+            assert_eq!(text.parse(), Ok(ByteSize::new(bytes)), "{text}");
+        }
+    }
+
+    #[test]
+    fn size_text_of_another_form_is_refused_with_what_is_accepted() {
+        for bad in ["", "MiB", "-1", "1.5 MiB", "1 XiB", "1 MiB MiB", "99999999999 TiB", "é"] {
+            let refused = bad.parse::<ByteSize>().unwrap_err().to_string();
+            assert!(refused.contains("KiB"), "{bad}: {refused}");
+        }
+    }
+
+    #[test]
+    fn sizes_print_in_the_largest_unit_that_loses_nothing() {
+        let table = [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1 << 20, "1 MiB"), ((1 << 20) + 1, "1048577 B")];
+        for (bytes, text) in table {
+            assert_eq!(ByteSize::new(bytes).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn toml_values_are_read() {
+        #[derive(serde::Deserialize)]
+        struct File {
+            time: Duration,
+            size: ByteSize,
+            plain: ByteSize,
+        }
+        let file: File = toml::from_str("time = \"3s\"\nsize = \"2 MiB\"\nplain = 17").unwrap();
+        assert_eq!((file.time, file.size, file.plain), (Duration::from_secs(3), ByteSize::mib(2), ByteSize::new(17)));
+        assert!(toml::from_str::<File>("time = 3\nsize = 1\nplain = 1").is_err());
+        assert!(toml::from_str::<File>("time = \"3s\"\nsize = -1\nplain = 1").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn quantities_round_trip_through_text(millis in 0u64..1 << 50, bytes in any::<u64>()) {
+            let (time, size) = (Duration::from_millis(millis), ByteSize::new(bytes));
+            prop_assert_eq!(time.to_string().parse(), Ok(time));
+            prop_assert_eq!(size.to_string().parse(), Ok(size));
+        }
+    }
+}
