@@ -4,6 +4,7 @@ mod apply;
 mod ballot;
 mod clock;
 mod configuration;
+mod coordinator;
 mod health;
 mod history;
 mod ids;
@@ -21,6 +22,9 @@ pub use apply::{Applied, Attempt, NeedsValue, Proposal, RoundContext, apply, ref
 pub use ballot::{Ballot, Hlc, ProposerId, Version};
 pub use clock::HybridClock;
 pub use configuration::{Adopted, Configuration, ConfigurationDigest, FileStanding, Member};
+pub use coordinator::{
+    Coordinator, CoordinatorConfig, CoordinatorStats, Effects, Failure, Now, Submit, Task,
+};
 pub use health::{Health, HealthConfig, Lane, Standing, Ticked};
 pub use history::{History, HistoryLimits, OpRecord, Settled};
 pub use ids::{ClusterId, Epoch, NodeId, NodeIndex, OpId, ParseIdError, PartitionId, StorageId};

@@ -167,8 +167,8 @@ impl Round {
         let preparing = matches!(self.phase, Phase::Prepare { .. });
         let born = key.is_none_or(|key| key.birth_ballot() <= self.ballot);
         let keyed = self.slots.iter().filter(|other| other.proposal.operation.client_key.is_some()).count();
-        let room = self.slots.len() < slots_max
-            && (key.is_none() || keyed < HistoryLimits::KEYED_OPS_PER_ROUND);
+        let room =
+            self.slots.len() < slots_max && (key.is_none() || keyed < HistoryLimits::KEYED_OPS_PER_ROUND);
         // What the operation needs must have been asked for already, or the round would pay an extra trip for it.
         if preparing && born && room && !slot.proposal.operation.change.wants_value() {
             self.slots.push(slot);
@@ -232,9 +232,11 @@ impl Round {
                 if register.accepted == found.accepted && register.content.value().is_some() =>
             {
                 *found = register;
-                return self.propose(now_ms, out);
+                return self.propose(now_ms, usable, out);
             }
-            (Phase::Fetch { .. }, ReplyBody::Fetched(_) | ReplyBody::Rejected(_)) => return self.fetch_failed(out),
+            (Phase::Fetch { .. }, ReplyBody::Fetched(_) | ReplyBody::Rejected(_)) => {
+                return self.fetch_failed(out);
+            }
             (Phase::Accept { tally, .. }, ReplyBody::Accepted { next_promised }) => {
                 tally.insert(from, Ok(next_promised));
             }
@@ -274,12 +276,17 @@ impl Round {
     }
 
     /// Goes on when a majority has spoken, asks more replicas when those asked can't be one, gives up when none can.
-    fn advance(&mut self, now_ms: u64, usable: impl Fn(NodeIndex) -> bool, out: &mut RoundOutput) -> Progress {
+    fn advance(
+        &mut self,
+        now_ms: u64,
+        usable: impl Fn(NodeIndex) -> bool,
+        out: &mut RoundOutput,
+    ) -> Progress {
         match &self.phase {
             Phase::Prepare { tally, asked } => {
                 let refused = |node| matches!(tally.get(node), Some(Err(_)));
                 if self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(_)))) {
-                    return self.promised(now_ms, out);
+                    return self.promised(now_ms, usable, out);
                 }
                 if !self.replicas.is_quorum(|node| !refused(node)) {
                     let reason = self.failure(tally);
@@ -305,13 +312,20 @@ impl Round {
     }
 
     /// Phase one is complete: answers what rests on it alone, and proposes the rest.
-    fn promised(&mut self, now_ms: u64, out: &mut RoundOutput) -> Progress {
+    fn promised(
+        &mut self,
+        now_ms: u64,
+        usable: impl Fn(NodeIndex) -> bool,
+        out: &mut RoundOutput,
+    ) -> Progress {
         let Phase::Prepare { tally, .. } = std::mem::replace(&mut self.phase, Phase::Over) else {
             unreachable!("called in phase one");
         };
-        let promises = || tally.iter().filter_map(|(node, word)| word.as_ref().ok().map(|register| (node, register)));
+        let promises =
+            || tally.iter().filter_map(|(node, word)| word.as_ref().ok().map(|register| (node, register)));
         let found = highest(promises().map(|(_, register)| register));
-        let holds_found = |node| matches!(tally.get(node), Some(Ok(register)) if register.accepted == found.accepted);
+        let holds_found =
+            |node| matches!(tally.get(node), Some(Ok(register)) if register.accepted == found.accepted);
         if self.replicas.is_quorum(holds_found) {
             self.answer_early(now_ms, &found, out);
         }
@@ -320,7 +334,7 @@ impl Round {
         }
         let sources = promises().map(|(node, _)| node).filter(|node| holds_found(*node)).collect();
         self.phase = Phase::Fetch { found, sources, waiting: 0 };
-        self.propose(now_ms, out)
+        self.propose(now_ms, usable, out)
     }
 
     /// Answers reads and refusals that a majority at one accepted ballot proves. Only operations that were there
@@ -356,7 +370,13 @@ impl Round {
     }
 
     /// Makes the register to propose and sends it to every replica, or fetches the bytes that are missing.
-    fn propose(&mut self, now_ms: u64, out: &mut RoundOutput) -> Progress {
+    /// Replicas that are not usable are passed over if the others are a majority.
+    fn propose(
+        &mut self,
+        now_ms: u64,
+        usable: impl Fn(NodeIndex) -> bool,
+        out: &mut RoundOutput,
+    ) -> Progress {
         let Phase::Fetch { found, sources, waiting } = &mut self.phase else {
             unreachable!("called with the register that was found");
         };
@@ -370,10 +390,16 @@ impl Round {
         for (slot, answer) in self.slots.iter_mut().zip(&answers) {
             slot.proposal.attempts.push(Attempt { ballot: self.ballot, answer: answer.clone() });
         }
+        let enough = self.replicas.is_quorum(&usable);
+        let mut tally = Tally::default();
         for node in self.replicas.members() {
-            out.sends.push((*node, RequestBody::Accept { register: register.clone(), want_next: false }));
+            if enough && !usable(*node) {
+                tally.insert(*node, Err(Refusal::Lost));
+            } else {
+                out.sends.push((*node, RequestBody::Accept { register: register.clone(), want_next: false }));
+            }
         }
-        self.phase = Phase::Accept { answers, register, tally: Tally::default() };
+        self.phase = Phase::Accept { answers, register, tally };
         Progress::Running
     }
 
