@@ -1,1 +1,34 @@
-//! End-to-end tests of Roundtable: real processes, faults, HTTP.
+//! The harness of the end-to-end tests: real processes on free ports, faults by signal, HTTP as clients speak it.
+//!
+//! The tests run the programs that `cargo build --release` left beside them; `make test` and `make e2e` build
+//! them first. A failing test prints the last lines of every process's log.
+//!
+//! - [`Cluster`]: nodes and routers as child processes with a `cluster.toml` and data folders of their own.
+//! - [`Process`]: one of them; killed, frozen, thawed, started again.
+//! - [`Http`]: a plain client for well-formed requests; [`Raw`]: bytes on a socket for all others.
+//! - [`idempotency_key`]: names of operations.
+//! - [`eventually`]: the only place that waits by time.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a harness that cannot go on fails its test"
+)]
+
+mod cluster;
+mod command;
+mod http;
+mod operation;
+mod ports;
+mod process;
+mod raw;
+mod wait;
+
+pub use cluster::{Cluster, Layout, cluster_toml};
+pub use command::{Finished, program, run, run_with_input};
+pub use http::{Answer, Call, Http, encode_key};
+pub use operation::{idempotency_key, idempotency_key_made, now_ms};
+pub use ports::{Port, free_port};
+pub use process::Process;
+pub use raw::Raw;
+pub use wait::{PATIENCE, eventually};
