@@ -1,0 +1,105 @@
+//! What routers say of the cluster.
+
+use serde::{Deserialize, Serialize};
+
+/// The cluster as one router sees it. Members that this version does not know are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClusterView {
+    /// The hash of the first configuration.
+    pub cluster_id: Option<String>,
+    /// The version of the adopted configuration.
+    pub epoch: Option<u64>,
+    /// How many nodes hold each key.
+    pub replication_factor: Option<u64>,
+    /// How many slices the key space has.
+    pub partition_count: Option<u64>,
+    /// The nodes, in the order of their names.
+    #[serde(default)]
+    pub nodes: Vec<NodeView>,
+    /// The partitions, in the order of their numbers.
+    #[serde(default)]
+    pub partitions: Vec<PartitionView>,
+}
+
+/// A storage node as one router sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeView {
+    /// Its name in `cluster.toml`.
+    pub id: String,
+    /// Where it listens.
+    pub address: String,
+    /// Its zone, if it has one.
+    #[serde(default)]
+    pub zone: Option<String>,
+    /// Its share of the ring against the others.
+    #[serde(default)]
+    pub weight: Option<u64>,
+    /// Its data directory's name.
+    #[serde(default)]
+    pub storage_id: Option<String>,
+    /// `up`, `down` or `refused`.
+    pub health: String,
+    /// Why it is not up.
+    #[serde(default)]
+    pub detail: Option<String>,
+    /// How far its clock is ahead of the router's.
+    #[serde(default)]
+    pub clock_offset_ms: Option<i64>,
+}
+
+/// One partition and its nodes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartitionView {
+    /// Its number.
+    pub id: u64,
+    /// The names of the nodes that hold it.
+    pub replicas: Vec<String>,
+}
+
+/// Where a key lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeyPlace {
+    /// The key, if it is text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The key in base64, if it is not text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_b64: Option<String>,
+    /// Its partition.
+    pub partition: u64,
+    /// What each replica holds.
+    pub replicas: Vec<ReplicaView>,
+}
+
+/// What one replica holds of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReplicaView {
+    /// The node's name.
+    pub node: String,
+    /// `live`, `tombstone`, `absent` or `unreachable`.
+    pub state: String,
+    /// The accepted ballot.
+    #[serde(default)]
+    pub ballot: Option<String>,
+    /// The version.
+    #[serde(default)]
+    pub etag: Option<String>,
+    /// When the key expires, in Unix milliseconds.
+    #[serde(default)]
+    pub expires: Option<u64>,
+    /// The value's length in bytes.
+    #[serde(default)]
+    pub size: Option<u64>,
+    /// Why nothing is known.
+    #[serde(default)]
+    pub error: Option<String>,
+}
+
+/// Whether a router can serve every key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// A majority of every partition can be reached.
+    pub ready: bool,
+    /// What the router says, in its own words.
+    pub detail: String,
+}
