@@ -1,8 +1,12 @@
 //! Keys, ring, wire bodies, configuration and telemetry shared by Roundtable's binaries.
 
+pub mod cluster_file;
+mod document;
 pub mod limits;
 pub mod listen;
 pub mod placement;
+pub mod problems;
+pub mod telemetry;
 pub mod units;
 pub mod wire;
 
