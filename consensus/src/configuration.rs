@@ -168,7 +168,10 @@ impl Adopted {
     /// When `storage` is not exactly about the configuration's nodes.
     #[must_use]
     pub fn first(configuration: Configuration, storage: BTreeMap<NodeId, StorageId>) -> Self {
-        assert!(configuration.ids().eq(storage.keys()), "storage ids of other nodes than the configuration's");
+        assert!(
+            configuration.ids().eq(storage.keys()),
+            "storage ids of other nodes than the configuration's"
+        );
         let mut bytes = configuration.canonical_bytes();
         for (node, id) in &storage {
             push_text(&mut bytes, node.as_str());

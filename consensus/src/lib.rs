@@ -1,5 +1,6 @@
 //! The protocol of Roundtable: pure state machines without I/O, clock or randomness.
 
+mod acceptor;
 mod apply;
 mod ballot;
 mod clock;
@@ -12,12 +13,15 @@ mod key;
 mod message;
 mod operation;
 mod outbox;
+mod promise;
 mod quorum;
 mod read;
 mod register;
+mod replica;
 mod rng;
 mod round;
 
+pub use acceptor::{Acceptance, Acceptor};
 pub use apply::{Applied, Attempt, NeedsValue, Proposal, RoundContext, apply, refusal};
 pub use ballot::{Ballot, Hlc, ProposerId, Version};
 pub use clock::HybridClock;
@@ -34,8 +38,13 @@ pub use message::{
 };
 pub use operation::{Answer, Change, ClientKey, Condition, Expiry, Operation, Outcome};
 pub use outbox::{Outbox, OutboxLimits};
+pub use promise::{Head, Promise, PromiseLimits, PromiseTable, StripedPromises};
 pub use quorum::{ReplicaSet, Tally, majority_of};
 pub use read::{QuorumRead, ReadProgress};
 pub use register::{Content, ContentType, Register, Value};
+pub use replica::{
+    Conditions, DiskSpace, Handled, Lookup, ReadNeed, Readiness, Replica, ReplicaConfig, Stored, Ticket,
+    Write,
+};
 pub use rng::Rng;
 pub use round::{LostRequest, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Token};
