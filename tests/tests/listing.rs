@@ -80,7 +80,7 @@ async fn listing_pages_give_each_key_once() {
         [("1", "false"), ("7", "false"), ("7", "true"), ("100", "false"), ("10000", "true")]
     {
         let mut seen: Vec<String> = Vec::new();
-        let mut cursor = None;
+        let mut cursor: Option<String> = None;
         loop {
             let mut call = router.get("/v1/kv").query("limit", limit).query("reverse", reverse);
             if let Some(cursor) = &cursor {

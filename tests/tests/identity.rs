@@ -1,0 +1,157 @@
+//! Nobody votes with amnesia, and nobody votes in another's place.
+
+use roundtable_tests::{Cluster, Http, Layout, Process, cluster_toml, eventually};
+use serde_json::Value;
+
+/// What a router says of one node.
+async fn node_state(router: &Http, id: &str) -> Value {
+    let cluster = router.get("/v1/cluster").send().await.must_be(200).json();
+    let nodes = cluster["nodes"].as_array().unwrap();
+    nodes.iter().find(|node| node["id"] == id).unwrap_or_else(|| panic!("no {id}: {cluster}")).clone()
+}
+
+/// Waits until a router refuses a node, and returns the reason that it gives.
+async fn refused(router: &Http, id: &str) -> String {
+    eventually(&format!("{id} is refused"), async || {
+        let state = node_state(router, id).await;
+        (state["health"] == "refused").then(|| state["detail"].as_str().unwrap_or_default().to_owned())
+    })
+    .await
+}
+
+/// Waits until a process says that it is not ready, or ends; returns all that it said.
+async fn complaint(process: &mut Process, about: &str) -> String {
+    let http = process.http();
+    eventually(&format!("a word about {about:?}"), async || {
+        let answer = http.get("/readyz").try_send().await.ok();
+        assert!(answer.as_ref().is_none_or(|answer| answer.status != 200), "ready: {answer:?}");
+        let said = format!("{}\n{}", answer.map(|answer| answer.text()).unwrap_or_default(), process.log());
+        said.contains(about).then_some(said)
+    })
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_whose_data_was_deleted_refuses_to_vote_and_says_why() {
+    let mut cluster = Cluster::start().await;
+    let router = cluster.router(1);
+    router.put("a", "one").send().await.must_be(201);
+
+    cluster.node(3).kill();
+    std::fs::remove_dir_all(cluster.data_dir(3)).unwrap();
+    cluster.node(3).start();
+    complaint(cluster.node(3), "its disk was lost or swapped").await;
+    let reason = refused(&router, "n3").await;
+    assert!(!reason.is_empty());
+
+    // The others go on without it; with one of them gone too there is no majority, whatever n3 would say.
+    assert_eq!(router.put("a", "two").send().await.must_be(204).status, 204);
+    cluster.node(1).kill();
+    router.read("a").query("timeout", "1s").send().await.must_be(503);
+    cluster.node(1).start();
+    cluster.node(1).ready().await;
+    assert_eq!(router.read("a").send().await.must_be(200).text(), "two");
+    assert_eq!(node_state(&router, "n3").await["health"], "refused");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_of_another_cluster_is_refused_by_name() {
+    let mut ours = Cluster::start().await;
+    let theirs = Cluster::start().await;
+    ours.router(1).put("a", "ours").send().await.must_be(201);
+    theirs.router(1).put("a", "theirs").send().await.must_be(201);
+
+    // A router whose file has their n3 where ours should be.
+    let mut addresses = ours.node_addresses();
+    addresses[2].clone_from(&theirs.node_addresses()[2]);
+    let file = ours.folder().join("mixed.toml");
+    std::fs::write(&file, cluster_toml(1, &addresses)).unwrap();
+    ours.add_router(&file).start();
+    let mixed = ours.router(2);
+    eventually("the router listens", async || mixed.get("/livez").try_send().await.ok()).await;
+    let stranger =
+        theirs.router(1).get("/v1/cluster").send().await.json()["cluster_id"].as_str().unwrap().to_owned();
+    let told = eventually("the stranger is named", async || {
+        let cluster = mixed.get("/v1/cluster").send().await;
+        let said = format!("{}\n{}", cluster.text(), ours.router_process(2).log());
+        said.contains(&stranger).then_some(said)
+    })
+    .await;
+    assert!(told.contains("n3"), "{told}");
+    // It never serves their data for ours.
+    let read = mixed.read("a").query("timeout", "1s").send().await;
+    assert!(read.status == 503 || read.text() == "ours", "{read:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_that_answers_at_anothers_address_is_refused_by_name() {
+    let mut cluster = Cluster::start().await;
+    let router = cluster.router(1);
+    router.put("a", "one").send().await.must_be(201);
+
+    // The two come back on each other's ports.
+    let addresses = cluster.node_addresses();
+    for number in [2, 3] {
+        cluster.node(number).kill();
+    }
+    for (number, address) in [(2, &addresses[2]), (3, &addresses[1])] {
+        let node = cluster.node(number);
+        let mut arguments = node.arguments().to_vec();
+        arguments.extend(["--listen".to_owned(), address.clone()]);
+        node.set_arguments(arguments);
+        node.start();
+    }
+    for (id, other) in [("n2", "n3"), ("n3", "n2")] {
+        let reason = refused(&router, id).await;
+        assert!(reason.contains(id) && reason.contains(other), "{reason}");
+    }
+    router.read("a").query("timeout", "1s").send().await.must_be(503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn node_started_under_anothers_id_is_refused() {
+    let mut cluster = Cluster::start().await;
+    cluster.router(1).put("a", "one").send().await.must_be(201);
+    // n3's process with n2's data folder.
+    let other = cluster.data_dir(2).display().to_string();
+    cluster.node(2).kill();
+    cluster.node(3).kill();
+    let own = cluster.data_dir(3).display().to_string();
+    let node = cluster.node(3);
+    let arguments = node.arguments().iter().map(|argument| argument.replace(&own, &other)).collect();
+    node.set_arguments(arguments);
+    node.start();
+    let said = complaint(cluster.node(3), "n2").await;
+    assert!(said.contains("n3"), "{said}");
+    cluster.router(1).read("a").query("timeout", "1s").send().await.must_be(503);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cluster_file_changed_without_a_higher_version_is_refused() {
+    let mut cluster = Cluster::start().await;
+    let text = std::fs::read_to_string(cluster.cluster_file()).unwrap();
+    std::fs::write(cluster.cluster_file(), text.replace("partitions = 64", "partitions = 128")).unwrap();
+    cluster.node(3).kill();
+    cluster.node(3).start();
+    let said = complaint(cluster.node(3), "version").await;
+    assert!(
+        said.contains("partitions") || said.contains("higher version") || said.contains("content"),
+        "{said}"
+    );
+    cluster.router(1).put("a", "the others go on").send().await.must_be(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_configuration_with_two_different_files_is_never_chosen() {
+    let mut cluster = Cluster::prepare(&Layout::default());
+    let text = std::fs::read_to_string(cluster.cluster_file()).unwrap();
+    cluster.node(1).start();
+    cluster.node(2).start();
+    let http = cluster.node(1).http();
+    eventually("n1 listens", async || http.get("/livez").try_send().await.ok()).await;
+    std::fs::write(cluster.cluster_file(), text.replace("partitions = 64", "partitions = 128")).unwrap();
+    cluster.node(3).start();
+    cluster.router_process(1).start();
+    complaint(cluster.node(3), "different").await;
+    complaint(cluster.node(1), "different").await;
+}
