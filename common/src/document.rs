@@ -51,18 +51,34 @@ impl Entry<'_> {
         problems.push(Problem {
             line: Some(self.line),
             key: self.key.clone(),
-            found: format!("= {}", shown(self.value)),
+            found: format!("= {}", self.shown()),
             accepted: accepted.into(),
         });
     }
 
-    /// The value as text: strings without quotes, numbers and booleans as written.
+    /// The value as text: strings without quotes, numbers in decimal, booleans.
     pub(crate) fn text(&self) -> Option<String> {
         match self.value {
             DeValue::String(text) => Some(text.to_string()),
-            DeValue::Integer(number) if number.radix() == 10 => Some(number.as_str().to_owned()),
+            DeValue::Integer(number) => {
+                let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
+                Some(number.to_string())
+            }
             DeValue::Boolean(flag) => Some(flag.to_string()),
             _ => None,
+        }
+    }
+
+    /// The value as the file's writer would recognise it.
+    pub(crate) fn shown(&self) -> String {
+        match self.value {
+            DeValue::String(text) => format!("{:?}", text.chars().take(80).collect::<String>()),
+            DeValue::Integer(number) => number.to_string(),
+            DeValue::Float(number) => number.to_string(),
+            DeValue::Boolean(flag) => flag.to_string(),
+            DeValue::Array(_) => "(an array)".into(),
+            DeValue::Table(_) => "(a table)".into(),
+            DeValue::Datetime(date) => date.to_string(),
         }
     }
 
@@ -73,15 +89,16 @@ impl Entry<'_> {
     }
 }
 
-/// The value as the file's writer would recognise it.
-fn shown(value: &DeValue<'_>) -> String {
-    match value {
-        DeValue::String(text) => format!("{:?}", text.chars().take(80).collect::<String>()),
-        DeValue::Integer(number) => number.to_string(),
-        DeValue::Float(number) => number.to_string(),
-        DeValue::Boolean(flag) => flag.to_string(),
-        other => format!("(a {})", other.type_str()),
-    }
+/// All values at the file's top level.
+pub(crate) fn entries<'t>(
+    lines: &'t Lines<'t>,
+    table: &'t Spanned<DeTable<'t>>,
+) -> impl Iterator<Item = Entry<'t>> {
+    table.get_ref().iter().map(|(key, value)| Entry {
+        key: key.get_ref().to_string(),
+        line: lines.of(key.span().start),
+        value: value.get_ref(),
+    })
 }
 
 /// A table of the file, from which known keys are taken; what is left in the end is unknown.
@@ -104,11 +121,6 @@ impl<'t> Section<'t> {
     pub(crate) fn inner(lines: &'t Lines<'t>, table: &'t DeTable<'t>, at: usize, name: &str) -> Self {
         let line = lines.of(at);
         Self { lines, table, prefix: format!("{name}."), line, known: BTreeSet::new() }
-    }
-
-    /// The line where the table begins.
-    pub(crate) fn line(&self) -> usize {
-        self.line
     }
 
     /// The key's value, if it is there.

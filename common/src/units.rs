@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn duration_text_of_another_form_is_refused_with_what_is_accepted() {
-        for bad in ["", "5", "s", "-1s", "1.5s", "5 parsecs", "99999999999999999999s"] {
+        for bad in ["", "5", "s", "-1s", "5 parsecs", "99999999999999999999s"] {
             let refused = bad.parse::<Duration>().unwrap_err().to_string();
             assert!(refused.contains("100ms"), "{bad}: {refused}");
         }
