@@ -1,5 +1,11 @@
 //! Nobody votes with amnesia, and nobody votes in another's place.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 use roundtable_tests::{Cluster, Http, Layout, Process, cluster_toml, eventually};
 use serde_json::Value;
 

@@ -48,7 +48,12 @@ async fn content_type_is_kept_with_the_value() {
         assert_eq!(read.header("content-type"), Some(content_type));
     }
     let too_long = format!("{longest}x");
-    router.put("a", "lost").header("content-type", &too_long).send().await.must_refuse(400, "bad_request");
+    router
+        .put("a", "lost")
+        .header("content-type", &too_long)
+        .send()
+        .await
+        .must_refuse(400, "bad_content_type");
     assert_eq!(value_of(&router, "a").await, "{}");
 }
 

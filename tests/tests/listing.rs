@@ -1,7 +1,11 @@
 //! Listing keys: order, ranges, pages, and streams.
 
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
 use roundtable_tests::{Call, Cluster, Http};
 use serde_json::Value;
+
+type Parameters = [(&'static str, &'static str)];
 
 async fn with_keys(keys: &[&str]) -> (Cluster, Http) {
     let cluster = Cluster::start().await;
@@ -52,7 +56,7 @@ async fn listing_of_nothing_is_an_empty_page() {
 #[tokio::test(flavor = "multi_thread")]
 async fn listing_is_bounded_by_prefix_start_and_end() {
     let (_cluster, router) = with_keys(&["a", "a/1", "a/2", "a/3", "a0", "b"]).await;
-    let table: [(&[(&str, &str)], &[&str]); 7] = [
+    let table: [(&Parameters, &[&str]); 7] = [
         (&[("prefix", "a/")], &["a/1", "a/2", "a/3"]),
         (&[("start", "a/2")], &["a/2", "a/3", "a0", "b"]),
         (&[("end", "a/2")], &["a", "a/1"]),

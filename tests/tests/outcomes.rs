@@ -1,5 +1,11 @@
 //! What a client is told when a request cannot be served: exactly what it may conclude from it.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 use std::time::Duration;
 
 use roundtable_tests::{Answer, Cluster, Http, Layout, idempotency_key};
@@ -179,8 +185,12 @@ async fn every_refusal_is_a_whole_problem() {
         (400, "bad_key", router.get("/v1/kv/")),
         (400, "bad_ttl", router.put("text", "x").query("ttl", "never")),
         (400, "bad_idempotency_key", router.put("text", "x").keyed("again")),
-        (404, "key_not_found", router.read("missing")),
-        (404, "route_not_found", router.get("/v1/nothing")),
+        (400, "bad_timeout", router.read("text").query("timeout", "61s")),
+        (400, "bad_condition", router.put("text", "x").if_match("unquoted")),
+        (400, "bad_cursor", router.get("/v1/kv?cursor=x")),
+        (400, "bad_content_type", router.put("text", "x").header("content-type", &"t".repeat(256))),
+        (404, "not_found", router.read("missing")),
+        (404, "no_such_route", router.get("/v1/nothing")),
         (405, "method_not_allowed", router.call("PATCH", "/v1/kv/text")),
         (406, "not_acceptable", router.get("/v1/kv").header("accept", "image/png")),
         (409, "not_a_counter", router.increment("text", 1)),
@@ -188,6 +198,7 @@ async fn every_refusal_is_a_whole_problem() {
         (412, "precondition_failed", router.put("text", "x").if_match(&etag)),
         (413, "value_too_large", router.put("text", vec![0; (1 << 20) + 1])),
         (414, "key_too_long", router.read(&long)),
+        (415, "unsupported_content_encoding", router.put("text", "x").header("content-encoding", "gzip")),
         (422, "idempotency_key_reused", router.put("text", "second").keyed(&key)),
     ];
     for (status, code, call) in table {
