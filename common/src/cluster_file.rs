@@ -68,12 +68,14 @@ pub fn parse(text: &str) -> Result<Configuration, Problems> {
         return Err(problems);
     }
     let mut top = Section::top(&lines, &table);
-    let version = top.require("version", &mut problems, "a number that every change of the file increases, from 1");
-    let version = version.and_then(|entry| number_within(&entry, 1..=VERSION_MAX, &mut problems)).unwrap_or(1);
+    let version =
+        top.require("version", &mut problems, "a number that every change of the file increases, from 1");
+    let version =
+        version.and_then(|entry| number_within(&entry, 1..=VERSION_MAX, &mut problems)).unwrap_or(1);
     let replication = top.take("replication_factor");
-    let partitions = top.take("partitions").map(|entry| {
-        number_within(&entry, 1..=Configuration::PARTITIONS_MAX.into(), &mut problems)
-    });
+    let partitions = top
+        .take("partitions")
+        .map(|entry| number_within(&entry, 1..=Configuration::PARTITIONS_MAX.into(), &mut problems));
     let mut nodes = read_nodes(&lines, &mut top, &mut problems);
     let replication_factor = read_replication_factor(replication.as_ref(), nodes.len(), &mut problems);
     top.finish(&mut problems);
@@ -81,7 +83,10 @@ pub fn parse(text: &str) -> Result<Configuration, Problems> {
     problems.into_result(Configuration {
         epoch: Epoch(version),
         replication_factor,
-        partitions: partitions.flatten().and_then(|count| count.try_into().ok()).unwrap_or(PARTITIONS_DEFAULT),
+        partitions: partitions
+            .flatten()
+            .and_then(|count| count.try_into().ok())
+            .unwrap_or(PARTITIONS_DEFAULT),
         nodes,
     })
 }
@@ -89,7 +94,10 @@ pub fn parse(text: &str) -> Result<Configuration, Problems> {
 fn number_within(entry: &Entry<'_>, range: RangeInclusive<u64>, problems: &mut Problems) -> Option<u64> {
     let number = entry.number().filter(|number| range.contains(number));
     if number.is_none() {
-        entry.refuse(problems, format!("accepted is a whole number from {} to {}", range.start(), range.end()));
+        entry.refuse(
+            problems,
+            format!("accepted is a whole number from {} to {}", range.start(), range.end()),
+        );
     }
     number
 }
@@ -186,7 +194,8 @@ fn checked<T: std::str::FromStr<Err: std::fmt::Display>>(
 }
 
 fn read_zone(entry: &Entry<'_>, problems: &mut Problems) -> Option<String> {
-    let is_name = |zone: &&str| (1..=ZONE_BYTES_MAX).contains(&zone.len()) && !zone.chars().any(char::is_control);
+    let is_name =
+        |zone: &&str| (1..=ZONE_BYTES_MAX).contains(&zone.len()) && !zone.chars().any(char::is_control);
     let zone = entry.value.as_str().filter(is_name);
     if zone.is_none() {
         entry.refuse(problems, format!("accepted is a text of 1 to {ZONE_BYTES_MAX} bytes"));

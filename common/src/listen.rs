@@ -169,7 +169,8 @@ pub fn bind(address: &HostPort, insecure: bool) -> Result<TcpListener, ListenErr
     if !insecure && let Some(resolved) = first_reachable(&addresses) {
         return Err(ListenError::NotLoopback { address: address.clone(), resolved });
     }
-    let bound = addresses.first().map_or_else(|| Err(io::ErrorKind::NotFound.into()), |first| bind_one(*first));
+    let bound =
+        addresses.first().map_or_else(|| Err(io::ErrorKind::NotFound.into()), |first| bind_one(*first));
     bound.map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { address: address.clone() },
         _ => ListenError::Bind { address: address.clone(), source },
@@ -207,8 +208,24 @@ mod tests {
     fn address_text_of_another_form_is_refused_with_what_is_accepted() {
         let long = format!("{}:1", "a.".repeat(200));
         let table = [
-            "", ":", "host", "host:", ":7400", "host:0", "host:65536", "host:+1", "host:7400x", "::1:7400",
-            "[::1]", "[::1]7400", "[host]:7400", "a b:1", "http://host:1", "a..b:1", "hö:1", &long,
+            "",
+            ":",
+            "host",
+            "host:",
+            ":7400",
+            "host:0",
+            "host:65536",
+            "host:+1",
+            "host:7400x",
+            "::1:7400",
+            "[::1]",
+            "[::1]7400",
+            "[host]:7400",
+            "a b:1",
+            "http://host:1",
+            "a..b:1",
+            "hö:1",
+            &long,
         ];
         for bad in table {
             let refused = bad.parse::<HostPort>().unwrap_err().to_string();

@@ -20,7 +20,8 @@ pub struct ParseUnitError {
 pub struct Duration(StdDuration);
 
 impl Duration {
-    const ACCEPTED: &'static str = "a number with a unit (us, ms, s, m, h, d), such as \"100ms\" or \"1h 30m\"";
+    const ACCEPTED: &'static str =
+        "a number with a unit (us, ms, s, m, h, d), such as \"100ms\" or \"1h 30m\"";
 
     /// That many milliseconds.
     #[must_use]
@@ -63,8 +64,7 @@ impl FromStr for Duration {
     type Err = ParseUnitError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused =
-            || ParseUnitError { what: "duration", found: excerpt(text), accepted: Self::ACCEPTED };
+        let refused = || ParseUnitError { what: "duration", found: excerpt(text), accepted: Self::ACCEPTED };
         humantime::parse_duration(text.trim()).map(Self).map_err(|_| refused())
     }
 }
@@ -104,8 +104,7 @@ impl<'de> Deserialize<'de> for Duration {
 pub struct ByteSize(u64);
 
 impl ByteSize {
-    const ACCEPTED: &'static str =
-        "a whole number of bytes, or one with a unit (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB), such as \"64 KiB\"";
+    const ACCEPTED: &'static str = "a whole number of bytes, or one with a unit (B, KiB, MiB, GiB, TiB, kB, MB, GB, TB), such as \"64 KiB\"";
     /// Units with their sizes. The binary ones, largest first, are those that are written.
     const UNITS: [(&'static str, u64); 9] = [
         ("TiB", 1 << 40),
@@ -269,7 +268,8 @@ mod tests {
 
     #[test]
     fn sizes_print_in_the_largest_unit_that_loses_nothing() {
-        let table = [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1 << 20, "1 MiB"), ((1 << 20) + 1, "1048577 B")];
+        let table =
+            [(0, "0 B"), (1023, "1023 B"), (1024, "1 KiB"), (1 << 20, "1 MiB"), ((1 << 20) + 1, "1048577 B")];
         for (bytes, text) in table {
             assert_eq!(ByteSize::new(bytes).to_string(), text);
         }
@@ -284,7 +284,10 @@ mod tests {
             plain: ByteSize,
         }
         let file: File = toml::from_str("time = \"3s\"\nsize = \"2 MiB\"\nplain = 17").unwrap();
-        assert_eq!((file.time, file.size, file.plain), (Duration::from_secs(3), ByteSize::mib(2), ByteSize::new(17)));
+        assert_eq!(
+            (file.time, file.size, file.plain),
+            (Duration::from_secs(3), ByteSize::mib(2), ByteSize::new(17))
+        );
         assert!(toml::from_str::<File>("time = 3\nsize = 1\nplain = 1").is_err());
         assert!(toml::from_str::<File>("time = \"3s\"\nsize = -1\nplain = 1").is_err());
     }

@@ -31,7 +31,9 @@ pub struct LogArgs {
 #[derive(Debug, thiserror::Error)]
 pub enum LogSetupError {
     /// The filter can't be understood.
-    #[error("{filter:?} is not a log level or filter: accepted are error, warn, info, debug, trace, and directives")]
+    #[error(
+        "{filter:?} is not a log level or filter: accepted are error, warn, info, debug, trace, and directives"
+    )]
     Filter {
         /// The filter as given.
         filter: String,

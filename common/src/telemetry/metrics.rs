@@ -51,7 +51,9 @@ pub fn encode(registry: &Registry) -> Result<String, fmt::Error> {
 pub fn metric_names(registry: &Registry) -> Result<BTreeSet<String>, fmt::Error> {
     let text = encode(registry)?;
     let typed = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
-    Ok(typed.map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.into() }).collect())
+    Ok(typed
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.into() })
+        .collect())
 }
 
 #[cfg(test)]

@@ -90,7 +90,8 @@ fn read_member(reader: &mut Reader<'_>) -> Result<(Member, StorageId), WireError
         return Err(WireError::Field { field: "storage id", found: 0, accepted: "any but zero" });
     }
     let address = reader.text16("node address")?.to_owned();
-    let zone = if reader.flag("node has a zone")? { Some(reader.text8("node zone")?.to_owned()) } else { None };
+    let zone =
+        if reader.flag("node has a zone")? { Some(reader.text8("node zone")?.to_owned()) } else { None };
     let weight = reader.u32("node weight")?;
     Ok((Member { id, address, zone, weight }, storage))
 }

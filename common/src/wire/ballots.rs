@@ -1,8 +1,8 @@
 //! Many ballots in few bytes: what a register's history consists of.
 //!
 //! The ballots of one history lie close together in time and come from few proposers. Each is written as the
-//! distance of its clock reading from the ballot before, and a reference to its proposer in a small table that
-//! both sides build as they go.
+//! distance in milliseconds from the ballot before, the counter of its clock reading, and a reference to its
+//! proposer in a small table that both sides build as they go.
 
 use roundtable_consensus::{Ballot, Hlc, ProposerId};
 
@@ -12,17 +12,19 @@ use super::writer::Writer;
 
 /// Proposers that get a number; those after them are spelled out each time.
 const TABLE_SIZE: usize = 8;
+/// The highest counter of a clock reading.
+const COUNTER_MAX: u64 = (1 << Hlc::COUNTER_BITS) - 1;
 /// Stands before a proposer that is spelled out.
 const SPELLED_OUT: u8 = 0xff;
 /// Bytes that a ballot takes at least.
-pub(super) const BALLOT_BYTES_MIN: usize = 2;
+pub(super) const BALLOT_BYTES_MIN: usize = 3;
 /// Bytes that a ballot usually takes: enough to reserve memory by.
-pub(super) const BALLOT_BYTES_USUAL: usize = 6;
+pub(super) const BALLOT_BYTES_USUAL: usize = 5;
 
 /// What both sides remember of the ballots before. Writer and reader must start from the same ballot and
 /// handle the same ballots in the same order.
 pub(super) struct BallotTrail {
-    last: Hlc,
+    last_ms: u64,
     proposers: [ProposerId; TABLE_SIZE],
     known: usize,
 }
@@ -30,19 +32,22 @@ pub(super) struct BallotTrail {
 impl BallotTrail {
     /// Starts at a ballot that both sides have.
     pub(super) fn from(start: Ballot) -> Self {
-        let mut trail = Self { last: start.hlc, proposers: [ProposerId(0); TABLE_SIZE], known: 0 };
+        let mut trail =
+            Self { last_ms: start.hlc.millis(), proposers: [ProposerId(0); TABLE_SIZE], known: 0 };
         trail.learn(start.proposer);
         trail
     }
 
     /// Goes back in time to `ballot`, keeping the table.
     pub(super) fn rewind(&mut self, ballot: Ballot) {
-        self.last = ballot.hlc;
+        self.last_ms = ballot.hlc.millis();
     }
 
     pub(super) fn write(&mut self, writer: &mut Writer<'_>, ballot: Ballot) {
-        writer.varint(zigzag(ballot.hlc.0.wrapping_sub(self.last.0)));
-        self.last = ballot.hlc;
+        let ms = ballot.hlc.millis();
+        writer.varint(zigzag(ms.wrapping_sub(self.last_ms)));
+        writer.varint(ballot.hlc.0 & COUNTER_MAX);
+        self.last_ms = ms;
         let place = self.proposers.iter().take(self.known).position(|known| *known == ballot.proposer);
         match place.and_then(|place| u8::try_from(place).ok()) {
             Some(place) => writer.u8(place),
@@ -55,8 +60,7 @@ impl BallotTrail {
     }
 
     pub(super) fn read(&mut self, reader: &mut Reader<'_>, field: &'static str) -> Result<Ballot, WireError> {
-        let hlc = Hlc(self.last.0.wrapping_add(unzigzag(reader.varint(field)?)));
-        self.last = hlc;
+        let hlc = self.read_hlc(reader, field)?;
         let place = reader.u8(field)?;
         if place == SPELLED_OUT {
             let proposer = ProposerId(reader.u64(field)?);
@@ -70,6 +74,19 @@ impl BallotTrail {
                 Err(WireError::Field { field, found: place.into(), accepted })
             }
         }
+    }
+
+    fn read_hlc(&mut self, reader: &mut Reader<'_>, field: &'static str) -> Result<Hlc, WireError> {
+        let ms = self.last_ms.wrapping_add(unzigzag(reader.varint(field)?));
+        let counter = reader.varint(field)?;
+        if ms > Hlc::MILLIS_MAX {
+            return Err(WireError::Field { field, found: ms, accepted: "a time of 48 bits" });
+        }
+        if counter > COUNTER_MAX {
+            return Err(WireError::Field { field, found: counter, accepted: "a counter of 16 bits" });
+        }
+        self.last_ms = ms;
+        Ok(Hlc(ms << Hlc::COUNTER_BITS | counter))
     }
 
     fn learn(&mut self, proposer: ProposerId) {
@@ -138,9 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn unknown_proposer_place_is_refused() {
-        let body = Bytes::from_static(&[0, 1]);
-        let read = BallotTrail::from(Ballot::ZERO).read(&mut Reader::new(&body), "ballot");
-        assert!(matches!(read, Err(WireError::Field { found: 1, .. })));
+    fn ballot_out_of_range_is_refused() {
+        let unknown_proposer = &[0, 0, 1][..];
+        let before_the_first_ms = &[1, 0, 0][..];
+        let wide_counter = &[0, 0x80, 0x80, 0x04, 0][..];
+        for bad in [unknown_proposer, before_the_first_ms, wide_counter] {
+            let body = Bytes::copy_from_slice(bad);
+            let read = BallotTrail::from(Ballot::ZERO).read(&mut Reader::new(&body), "ballot");
+            assert!(matches!(read, Err(WireError::Field { .. })), "{bad:?}");
+        }
     }
 }

@@ -25,7 +25,10 @@ pub enum WireError {
     #[error("the body does not begin with the magic bytes {:?}", super::frame::MAGIC.escape_ascii().to_string())]
     Magic,
     /// It is of a format version that this program doesn't know.
-    #[error("the body has format version {found}; this program knows version {}", super::frame::FORMAT_VERSION)]
+    #[error(
+        "the body has format version {found}; this program knows version {}",
+        super::frame::FORMAT_VERSION
+    )]
     Version {
         /// The version in the body.
         found: u16,

@@ -1,7 +1,7 @@
 //! A node's answer to "who are you?".
 
 use bytes::Bytes;
-use roundtable_consensus::{ClusterId, Hello, StorageId};
+use roundtable_consensus::{ClusterId, ConfigurationDigest, Epoch, Hello, StorageId};
 
 use super::adopted;
 use super::error::WireError;
@@ -15,6 +15,8 @@ pub fn encode_hello(hello: &Hello) -> Bytes {
     frame::seal(Kind::Hello, hint, |writer| {
         writer.bytes8(hello.node.as_str().as_bytes());
         writer.u128(hello.storage.0);
+        writer.u64(hello.file_epoch.0);
+        writer.u128(hello.file_digest.0);
         writer.u64(hello.node_ms);
         writer.u8(hello.ready.into());
         write_text(writer, &hello.reason);
@@ -39,6 +41,8 @@ pub fn decode_hello(body: Bytes) -> Result<Hello, WireError> {
     let hello = Hello {
         node: read_node_id(&mut reader, "node id")?,
         storage: StorageId(reader.u128("storage id")?),
+        file_epoch: Epoch(reader.u64("file version")?),
+        file_digest: ConfigurationDigest(reader.u128("file digest")?),
         node_ms: reader.u64("node's time")?,
         ready: reader.flag("ready")?,
         reason: reader.text16("reason")?.to_owned(),

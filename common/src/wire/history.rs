@@ -5,7 +5,7 @@ use roundtable_consensus::{Ballot, History, OpId, OpRecord, Outcome, Version};
 use super::ballots::{BALLOT_BYTES_MIN, BALLOT_BYTES_USUAL, BallotTrail};
 use super::error::WireError;
 use super::reader::Reader;
-use super::writer::Writer;
+use super::writer::{Writer, when};
 
 /// Rounds in one history at most, with room above today's limit of 64.
 const ROUNDS_MAX: usize = 1024;
@@ -15,6 +15,15 @@ const OPS_MAX: usize = 1024;
 const OP_BYTES_MIN: usize = 16 + 8 + BALLOT_BYTES_MIN + 1;
 /// An operation takes about this, its outcome's version included.
 const OP_BYTES_USUAL: usize = 16 + 8 + 2 * BALLOT_BYTES_USUAL + 2;
+
+mod flag {
+    /// Rounds were dropped: their floor follows. Without it the floor is zero.
+    pub(super) const ROUNDS_FLOOR: u8 = 1;
+    /// Operations were dropped: their floor follows. Without it the floor is zero.
+    pub(super) const OPS_FLOOR: u8 = 2;
+    /// All that this version defines.
+    pub(super) const KNOWN: u8 = 3;
+}
 
 mod tag {
     pub(super) const CREATED: u8 = 1;
@@ -31,7 +40,7 @@ mod tag {
 
 /// Bytes that the history takes, about.
 pub(super) fn size_hint(history: &History) -> usize {
-    2 * (BALLOT_BYTES_USUAL + 8)
+    3 + 2 * (BALLOT_BYTES_USUAL + 8)
         + history.rounds().len() * BALLOT_BYTES_USUAL
         + history.ops().len() * OP_BYTES_USUAL
 }
@@ -39,11 +48,16 @@ pub(super) fn size_hint(history: &History) -> usize {
 /// Writes the history of a register whose last change was round `newest`.
 pub(super) fn write(writer: &mut Writer<'_>, history: &History, newest: Ballot) {
     let mut trail = BallotTrail::from(newest);
+    let (rounds_floor, ops_floor) = (history.rounds_floor(), history.ops_floor());
+    writer
+        .u8(when(!rounds_floor.is_zero(), flag::ROUNDS_FLOOR) | when(!ops_floor.is_zero(), flag::OPS_FLOOR));
     writer.varint(history.rounds().len() as u64);
     for round in history.rounds().iter().rev() {
         trail.write(writer, *round);
     }
-    trail.write(writer, history.rounds_floor());
+    if !rounds_floor.is_zero() {
+        trail.write(writer, rounds_floor);
+    }
     trail.rewind(newest);
     writer.varint(history.ops().len() as u64);
     for op in history.ops().iter().rev() {
@@ -52,19 +66,23 @@ pub(super) fn write(writer: &mut Writer<'_>, history: &History, newest: Ballot) 
         trail.write(writer, op.recorded);
         write_outcome(writer, &mut trail, &op.outcome);
     }
-    trail.write(writer, history.ops_floor());
+    if !ops_floor.is_zero() {
+        trail.write(writer, ops_floor);
+    }
 }
 
 /// Reads what [`write`] wrote.
 pub(super) fn read(reader: &mut Reader<'_>, newest: Ballot) -> Result<History, WireError> {
     let mut trail = BallotTrail::from(newest);
+    let flags = reader.flags("history flags", flag::KNOWN)?;
     let count = reader.varint_count("history rounds", ROUNDS_MAX, BALLOT_BYTES_MIN)?;
     let mut rounds = Vec::with_capacity(count);
     for _ in 0..count {
         rounds.push(trail.read(reader, "history round")?);
     }
     rounds.reverse();
-    let rounds_floor = trail.read(reader, "rounds floor")?;
+    let has_floor = flags & flag::ROUNDS_FLOOR != 0;
+    let rounds_floor = if has_floor { trail.read(reader, "rounds floor")? } else { Ballot::ZERO };
     trail.rewind(newest);
     let count = reader.varint_count("history operations", OPS_MAX, OP_BYTES_MIN)?;
     let mut ops = Vec::with_capacity(count);
@@ -77,7 +95,8 @@ pub(super) fn read(reader: &mut Reader<'_>, newest: Ballot) -> Result<History, W
         });
     }
     ops.reverse();
-    let ops_floor = trail.read(reader, "operations floor")?;
+    let has_floor = flags & flag::OPS_FLOOR != 0;
+    let ops_floor = if has_floor { trail.read(reader, "operations floor")? } else { Ballot::ZERO };
     Ok(History::from_parts(rounds, rounds_floor, ops, ops_floor))
 }
 

@@ -81,7 +81,11 @@ impl<'a> Reader<'a> {
         if flags & !known == 0 {
             Ok(flags)
         } else {
-            Err(WireError::Field { field, found: flags.into(), accepted: "the bits that this version defines" })
+            Err(WireError::Field {
+                field,
+                found: flags.into(),
+                accepted: "the bits that this version defines",
+            })
         }
     }
 
@@ -226,7 +230,10 @@ mod tests {
     fn count_beyond_what_is_there_is_refused() {
         let body = Bytes::from_static(&[3, 0, 0, 0, 1, 2, 3, 4, 5]);
         assert_eq!(Reader::new(&body).count("items", 3, 1), Ok(3));
-        assert!(matches!(Reader::new(&body).count("items", 3, 2), Err(WireError::Truncated { needed: 6, .. })));
+        assert!(matches!(
+            Reader::new(&body).count("items", 3, 2),
+            Err(WireError::Truncated { needed: 6, .. })
+        ));
         assert!(matches!(Reader::new(&body).count("items", 2, 1), Err(WireError::Field { found: 3, .. })));
     }
 

@@ -1,12 +1,14 @@
 //! The register: on the wire inside requests, replies and pages, and by itself on disk.
 
 use bytes::Bytes;
-use roundtable_consensus::{Ballot, Content, ContentType, History, Hlc, ProposerId, Register, Value, Version};
+use roundtable_consensus::{
+    Ballot, Content, ContentType, History, Hlc, ProposerId, Register, Value, Version,
+};
 
 use super::error::WireError;
 use super::history;
 use super::reader::Reader;
-use super::writer::Writer;
+use super::writer::{Writer, when};
 
 /// The largest value in bytes.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
@@ -65,7 +67,6 @@ pub(super) fn write(writer: &mut Writer<'_>, register: &Register) {
     };
     let own_version = register.version.ballot == register.accepted;
     let has_history = register.history != History::default();
-    let when = |condition: bool, flag: u8| if condition { flag } else { 0 };
     writer.u8(content_flag
         | when(register.expires_at.is_some(), flag::EXPIRES)
         | when(own_version, flag::OWN_VERSION)

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::register::{self, read_ballot, register_size_hint, write_ballot};
 use super::requests::REQUESTS_MAX;
 use super::target::{Refused, Target};
-use super::writer::Writer;
+use super::writer::{Writer, when};
 
 /// Id, flags, kind.
 const HEAD_BYTES: usize = 8 + 1 + 1;
@@ -115,8 +115,7 @@ pub fn decode_replies(body: Bytes) -> Result<ReplyBatch, WireError> {
 fn write(writer: &mut Writer<'_>, reply: &Reply) {
     let (tag, body_flags) = match &reply.body {
         ReplyBody::Promised(_) => (tag::PROMISED, 0),
-        ReplyBody::Accepted { next_promised: true } => (tag::ACCEPTED, flag::NEXT_PROMISED),
-        ReplyBody::Accepted { next_promised: false } => (tag::ACCEPTED, 0),
+        ReplyBody::Accepted { next_promised } => (tag::ACCEPTED, when(*next_promised, flag::NEXT_PROMISED)),
         ReplyBody::State(_) => (tag::STATE, 0),
         ReplyBody::Fetched(Some(_)) => (tag::FETCHED, 0),
         ReplyBody::Fetched(None) => (tag::NOT_FETCHED, 0),
@@ -124,7 +123,7 @@ fn write(writer: &mut Writer<'_>, reply: &Reply) {
     };
     writer.u64(reply.id);
     writer.u8(tag);
-    writer.u8(body_flags | if reply.done { flag::DONE } else { 0 });
+    writer.u8(body_flags | when(reply.done, flag::DONE));
     match &reply.body {
         ReplyBody::Promised(register) | ReplyBody::State(register) | ReplyBody::Fetched(Some(register)) => {
             register::write(writer, register);

@@ -8,7 +8,7 @@ use super::frame::{self, Kind};
 use super::reader::Reader;
 use super::register::{self, read_ballot, register_size_hint, write_ballot};
 use super::target::Target;
-use super::writer::Writer;
+use super::writer::{Writer, when};
 
 /// Requests in one batch at most.
 pub const REQUESTS_MAX: usize = 16_384;
@@ -75,7 +75,6 @@ pub fn decode_requests(body: Bytes) -> Result<(Target, Vec<Request>), WireError>
 }
 
 fn write(writer: &mut Writer<'_>, request: &Request) {
-    let when = |condition: bool, flag: u8| if condition { flag } else { 0 };
     let (tag, body_flags) = match request.body {
         RequestBody::Prepare { want_value, grows, .. } => {
             (tag::PREPARE, when(want_value, flag::WANT_VALUE) | when(grows, flag::GROWS))
@@ -119,10 +118,9 @@ fn read(reader: &mut Reader<'_>) -> Result<Request, WireError> {
             want_value: has(flag::WANT_VALUE),
             grows: has(flag::GROWS),
         },
-        tag::ACCEPT => RequestBody::Accept {
-            register: read_whole_register(reader)?,
-            want_next: has(flag::WANT_NEXT),
-        },
+        tag::ACCEPT => {
+            RequestBody::Accept { register: read_whole_register(reader)?, want_next: has(flag::WANT_NEXT) }
+        }
         tag::READ => RequestBody::Read { want_value: has(flag::WANT_VALUE) },
         _ => RequestBody::Fetch { accepted: read_ballot(reader, "accepted ballot")? },
     };

@@ -9,7 +9,7 @@ use super::reader::Reader;
 use super::register::{self, register_size_hint};
 use super::requests::read_key;
 use super::target::{Refused, Target};
-use super::writer::Writer;
+use super::writer::{Writer, when};
 
 /// Partitions in one scan at most: all that there can be.
 const PARTITIONS_MAX: usize = 65_536;
@@ -43,7 +43,6 @@ pub fn encode_scan(target: &Target, scan: &ScanRequest) -> Bytes {
     let hint = Target::BYTES_MAX + 32 + bounds + 2 * scan.partitions.len();
     frame::seal(Kind::Scan, hint, |writer| {
         target.write(writer);
-        let when = |condition: bool, flag: u8| if condition { flag } else { 0 };
         writer.u8(when(scan.reverse, flag::REVERSE)
             | when(scan.want_values, flag::WANT_VALUES)
             | when(scan.range.end.is_some(), flag::HAS_END));
@@ -106,9 +105,8 @@ fn read_partitions(reader: &mut Reader<'_>) -> Result<Vec<PartitionId>, WireErro
 /// Makes the body of a page. The asker's `bytes_max` keeps it within [`super::BODY_BYTES_MAX`].
 #[must_use]
 pub fn encode_page(sender: &Target, node_ms: u64, page: &ScanPage) -> Bytes {
-    let entry_bytes = |entry: &ScanEntry| {
-        4 + entry.key.as_bytes().len() + register_size_hint(&entry.register)
-    };
+    let entry_bytes =
+        |entry: &ScanEntry| 4 + entry.key.as_bytes().len() + register_size_hint(&entry.register);
     let hint = Target::BYTES_MAX + 32 + Key::BYTES_MAX + page.entries.iter().map(entry_bytes).sum::<usize>();
     frame::seal(Kind::Page, hint, |writer| {
         sender.write(writer);
@@ -134,11 +132,8 @@ pub fn decode_page(body: Bytes) -> Result<PageReply, WireError> {
     let (kind, mut reader) = frame::open(&body, &[Kind::Page, Kind::Refusal], "a page or a refusal")?;
     let sender = Target::read(&mut reader)?;
     let node_ms = reader.u64("node's time")?;
-    let outcome = if kind == Kind::Refusal {
-        Err(Refused::read(&mut reader)?)
-    } else {
-        Ok(read_page(&mut reader)?)
-    };
+    let outcome =
+        if kind == Kind::Refusal { Err(Refused::read(&mut reader)?) } else { Ok(read_page(&mut reader)?) };
     reader.finish()?;
     Ok(PageReply { sender, node_ms, outcome })
 }

@@ -85,7 +85,9 @@ pub enum Refused {
         mine: NodeId,
     },
     /// The node has another data directory than the configuration says: its disk was lost or swapped.
-    #[error("the node's data directory is {mine}, not the one in the configuration: its disk was lost or swapped")]
+    #[error(
+        "the node's data directory is {mine}, not the one in the configuration: its disk was lost or swapped"
+    )]
     WrongStorage {
         /// The storage id of the node's directory.
         mine: StorageId,
@@ -197,7 +199,10 @@ mod tests {
         let mine = target(1, "n1", 1, 1);
         assert_eq!(mine.check(&mine), Ok(()));
         assert_eq!(target(2, "n2", 2, 2).check(&mine), Err(Refused::WrongCluster { mine: ClusterId(1) }));
-        assert_eq!(target(1, "n2", 2, 2).check(&mine), Err(Refused::WrongNode { mine: "n1".parse().unwrap() }));
+        assert_eq!(
+            target(1, "n2", 2, 2).check(&mine),
+            Err(Refused::WrongNode { mine: "n1".parse().unwrap() })
+        );
         assert_eq!(target(1, "n1", 2, 2).check(&mine), Err(Refused::WrongStorage { mine: StorageId(1) }));
         assert_eq!(target(1, "n1", 1, 2).check(&mine), Err(Refused::WrongEpoch { mine: Epoch(1) }));
     }

@@ -92,3 +92,8 @@ impl<'a> Writer<'a> {
         self.raw(bytes);
     }
 }
+
+/// The flag when the condition holds, no flag otherwise.
+pub(super) fn when(condition: bool, flag: u8) -> u8 {
+    if condition { flag } else { 0 }
+}

@@ -1,0 +1,9 @@
+//! Wire bodies: what is written is read back, what is damaged is refused, and the bytes stay as documented.
+
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+
+mod damage;
+mod golden;
+mod round_trip;
+mod samples;
+mod strategies;
