@@ -56,16 +56,6 @@ pub enum Lane {
     Durable,
 }
 
-/// What [`Health::tick`] asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-#[must_use]
-pub struct Ticked {
-    /// The node became usable or unusable.
-    pub usable: Option<bool>,
-    /// Send a probe now, and report how it went.
-    pub probe: bool,
-}
-
 /// One node's standing, and when to probe it. Times are microseconds of one monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Health {
@@ -208,21 +198,25 @@ impl Health {
         if is_alive { None } else { self.stand(Standing::Down, detail) }
     }
 
-    /// Time has passed: suspects a node whose answer is overdue, and says whether a probe is due.
-    pub fn tick(&mut self, now_us: u64) -> Ticked {
-        let mut usable = None;
-        if self.standing.is_usable() && self.is_any_overdue(now_us) {
-            self.probe_soon(now_us);
-            usable = self.stand(Standing::Suspect, "an answer is overdue".to_owned());
+    /// Time has passed: suspects the node if an answer is overdue. Returns the new usability if it changed.
+    pub fn tick(&mut self, now_us: u64) -> Option<bool> {
+        if !self.standing.is_usable() || !self.is_any_overdue(now_us) {
+            return None;
         }
-        let probe = self.probe_sent_us.is_none() && self.next_probe_us <= now_us;
-        if probe {
-            self.probe_sent_us = Some(now_us);
-        }
-        Ticked { usable, probe }
+        self.probe_soon(now_us);
+        self.stand(Standing::Suspect, "an answer is overdue".to_owned())
     }
 
-    /// When [`Self::tick`] is wanted next; `None` while a probe is out and no answer can become overdue.
+    /// Whether a probe is due. If so it counts as sent: the caller sends it and reports how it went.
+    pub fn start_probe(&mut self, now_us: u64) -> bool {
+        let is_due = self.probe_sent_us.is_none() && self.next_probe_us <= now_us;
+        if is_due {
+            self.probe_sent_us = Some(now_us);
+        }
+        is_due
+    }
+
+    /// When [`Self::tick`] or [`Self::start_probe`] is wanted next; `None` while a probe is out and no answer can become overdue.
     #[must_use]
     pub fn next_timer_us(&self) -> Option<u64> {
         let probe = self.probe_sent_us.is_none().then_some(self.next_probe_us);

@@ -31,7 +31,7 @@ pub use configuration::{Adopted, Configuration, ConfigurationDigest, FileStandin
 pub use coordinator::{
     Coordinator, CoordinatorConfig, CoordinatorStats, Effects, Failure, Now, Submit, Task,
 };
-pub use health::{Health, HealthConfig, Lane, Standing, Ticked};
+pub use health::{Health, HealthConfig, Lane, Standing};
 pub use history::{History, HistoryLimits, OpRecord, Settled};
 pub use ids::{ClusterId, Epoch, NodeId, NodeIndex, OpId, ParseIdError, PartitionId, StorageId};
 pub use key::{Key, KeyError};

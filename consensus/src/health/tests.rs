@@ -13,7 +13,7 @@ const CONFIG: HealthConfig = HealthConfig {
 /// A node that was found usable at time zero.
 fn up() -> Health {
     let mut health = Health::new(CONFIG, 1);
-    assert!(health.tick(0).probe);
+    assert!(health.start_probe(0));
     assert_eq!(health.probe_answered(0, Ok(())), Some(true));
     health
 }
@@ -22,8 +22,8 @@ fn up() -> Health {
 fn new_node_is_probed_at_once_and_unusable_until_it_answers() {
     let mut health = Health::new(CONFIG, 1);
     assert_eq!((health.standing(), health.next_timer_us()), (Standing::Unknown, Some(0)));
-    assert_eq!(health.tick(5), Ticked { usable: None, probe: true });
-    assert_eq!(health.tick(6), Ticked::default(), "one probe at a time");
+    assert!(health.start_probe(5));
+    assert!(!health.start_probe(6), "one probe at a time");
     assert_eq!(health.probe_answered(7, Ok(())), Some(true));
 }
 
@@ -33,7 +33,7 @@ fn lost_batch_makes_the_node_unusable_and_probes_it() {
     let (batch, _) = health.batch_sent(10, Lane::Quick);
     assert_eq!(health.batch_lost(11, batch, "connection refused".to_owned()), Some(false));
     assert_eq!((health.standing(), health.detail()), (Standing::Down, "connection refused"));
-    assert!(health.tick(11).probe);
+    assert!(health.start_probe(11));
 }
 
 #[test]
@@ -41,8 +41,9 @@ fn overdue_batch_suspects_the_node_and_its_late_answer_redeems_it() {
     let mut health = up();
     let (batch, suspect_at_us) = health.batch_sent(10, Lane::Durable);
     assert_eq!(suspect_at_us, 10 + 100 * MS);
-    assert_eq!(health.tick(suspect_at_us - 1).usable, None);
-    assert_eq!(health.tick(suspect_at_us), Ticked { usable: Some(false), probe: true });
+    assert_eq!(health.tick(suspect_at_us - 1), None);
+    assert_eq!(health.tick(suspect_at_us), Some(false));
+    assert!(health.start_probe(suspect_at_us));
     assert_eq!(
         health.probe_answered(suspect_at_us + 1, Ok(())),
         None,
@@ -58,11 +59,11 @@ fn refusal_is_shown_and_ends_with_a_good_probe() {
     let (batch, _) = health.batch_sent(10, Lane::Quick);
     assert_eq!(health.batch_refused(11, batch, "another cluster".to_owned()), Some(false));
     assert_eq!((health.standing(), health.detail()), (Standing::Refused, "another cluster"));
-    assert!(health.tick(11).probe);
+    assert!(health.start_probe(11));
     assert_eq!(health.probe_answered(12, Err("not ready".to_owned())), None);
     assert_eq!(health.detail(), "not ready");
     let again = health.next_timer_us().unwrap();
-    assert!(health.tick(again).probe);
+    assert!(health.start_probe(again));
     assert_eq!(health.probe_answered(again, Ok(())), Some(true));
     assert_eq!(health.detail(), "");
 }
@@ -73,7 +74,7 @@ fn probe_pauses_grow_with_jitter_up_to_the_limit() {
     let mut now_us = 0;
     let mut pauses = Vec::new();
     for _ in 0..10 {
-        assert!(health.tick(now_us).probe);
+        assert!(health.start_probe(now_us));
         health.probe_failed(now_us, "no route".to_owned());
         let next = health.next_timer_us().unwrap();
         pauses.push(next - now_us);
@@ -90,11 +91,11 @@ fn unanswered_probe_of_a_busy_node_is_forgiven() {
     let (batch, _) = health.batch_sent(999 * MS, Lane::Quick);
     let due = health.next_timer_us().unwrap().max(1_500 * MS);
     health.batch_answered(999 * MS + 1, batch);
-    assert!(health.tick(due).probe);
+    assert!(health.start_probe(due));
     let (batch, _) = health.batch_sent(due + 1, Lane::Quick);
     health.batch_answered(due + 2, batch);
     assert_eq!(health.probe_failed(due + 500 * MS, "timed out".to_owned()), None);
-    assert!(health.tick(due + 2_000 * MS).probe);
+    assert!(health.start_probe(due + 2_000 * MS));
     assert_eq!(health.probe_failed(due + 2_500 * MS, "timed out".to_owned()), Some(false));
 }
 
@@ -131,7 +132,10 @@ proptest! {
                 (3, Some(batch)) => { sent.remove(0); health.batch_refused(now_us, batch, "no".to_owned()) }
                 (4, _) if probing => { probing = false; health.probe_answered(now_us, Ok(())) }
                 (5, _) if probing => { probing = false; health.probe_failed(now_us, "dead".to_owned()) }
-                _ => { let ticked = health.tick(now_us); probing |= ticked.probe; ticked.usable }
+                _ => {
+                    probing |= health.start_probe(now_us);
+                    health.tick(now_us)
+                }
             };
             if let Some(is) = change {
                 prop_assert_ne!(is, usable);
