@@ -158,6 +158,6 @@ async fn first_configuration_with_two_different_files_is_never_chosen() {
     std::fs::write(cluster.cluster_file(), text.replace("partitions = 64", "partitions = 128")).unwrap();
     cluster.node(3).start();
     cluster.router_process(1).start();
-    complaint(cluster.node(3), "different").await;
-    complaint(cluster.node(1), "different").await;
+    complaint(cluster.node(3), "another content").await;
+    complaint(cluster.node(1), "another content").await;
 }
