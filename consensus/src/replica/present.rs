@@ -85,9 +85,9 @@ impl<P: PromiseTable> Replica<P> {
     /// A note and a look at the register must agree: otherwise one of them is stale, and a decision would be unsafe.
     pub(super) fn check_note(&self, conditions: &Conditions, place: &Place, head: &Head) {
         if let Some(promise) = self.promises.get(place.key_hash, &place.key) {
-            let noted = promise.found.accepted;
-            let purged = noted <= conditions.purge_floor;
-            assert!(purged || noted == head.accepted, "{noted} was noted where {} stands", head.accepted);
+            let (noted, stands) = (promise.found.accepted, head.accepted);
+            let purged = stands.is_zero() && noted <= conditions.purge_floor;
+            assert!(purged || noted == stands, "{noted} was noted where {stands} stands");
         }
     }
 }
