@@ -17,7 +17,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// Nodes in one cluster at most.
 pub const NODES_MAX: usize = 256;
-/// The sum of all nodes' weights at most. The ring holds [`VNODES_PER_WEIGHT`] places for each unit.
+/// The sum of all nodes' weights at most, which bounds the ring: it holds 128 places for each unit of weight.
 pub const WEIGHT_SUM_MAX: u32 = 256;
 /// Places on the ring for each unit of a node's weight: enough that shares come out within about a tenth of
 /// what the weights say. Part of the data format.
@@ -90,18 +90,15 @@ impl Placement {
         let candidates: Vec<&NodeId> = self.candidates(partition).collect();
         let wanted = self.replication_factor.min(candidates.len());
         let mut chosen: Vec<&NodeId> = Vec::with_capacity(wanted);
-        // Each pass lets every zone have one replica more, so zones repeat only when all of them are in use.
-        for per_zone in 1.. {
+        let mut per_zone = 0;
+        while chosen.len() < wanted {
+            // Each pass lets every zone have one replica more, so zones repeat only when all of them are in use.
+            per_zone += 1;
             for candidate in &candidates {
-                if chosen.len() == wanted {
-                    return chosen.into_iter().cloned().collect();
-                }
-                if !chosen.contains(candidate) && self.used(&chosen, candidate) < per_zone {
+                let is_free = !chosen.contains(candidate) && self.used(&chosen, candidate) < per_zone;
+                if is_free && chosen.len() < wanted {
                     chosen.push(candidate);
                 }
-            }
-            if chosen.len() == wanted {
-                break;
             }
         }
         chosen.into_iter().cloned().collect()

@@ -9,7 +9,7 @@ pub struct Problem {
     pub line: Option<usize>,
     /// The key, with its place: `nodes[2].id`. Empty for a file that is not TOML.
     pub key: String,
-    /// The value as found, or that there is none.
+    /// What was found, in words that follow the key: `= 9`, `is missing`.
     pub found: String,
     /// What is wrong, and what would be accepted.
     pub accepted: String,

@@ -71,7 +71,7 @@ pub(super) fn write(writer: &mut Writer<'_>, history: &History, newest: Ballot) 
     }
 }
 
-/// Reads what [`write`] wrote.
+/// Reads the history of a register whose last change was round `newest`.
 pub(super) fn read(reader: &mut Reader<'_>, newest: Ballot) -> Result<History, WireError> {
     let mut trail = BallotTrail::from(newest);
     let flags = reader.flags("history flags", flag::KNOWN)?;

@@ -2,8 +2,8 @@
 
 /// Appends little-endian fields to a buffer.
 ///
-/// Lengths that don't fit their field are programmer faults that the types of the protocol rule out (a key has
-/// at most 4096 bytes, a name at most 255); such a field is cut to what fits, so the peer refuses the body.
+/// A length that doesn't fit its field is a programmer's fault, since the types and the checks of files rule it
+/// out (a key has at most 4096 bytes, a name at most 63); it stops the process rather than be sent cut.
 pub(crate) struct Writer<'a> {
     out: &'a mut Vec<u8>,
 }
@@ -48,7 +48,7 @@ impl<'a> Writer<'a> {
         self.raw(&value.to_le_bytes());
     }
 
-    /// A count or length of 32 bits.
+    /// A count or length of 32 bits. More than that is far beyond what any receiver takes.
     pub(crate) fn count(&mut self, count: usize) {
         self.u32(u32::try_from(count).unwrap_or(u32::MAX));
     }
@@ -74,16 +74,18 @@ impl<'a> Writer<'a> {
 
     /// At most 255 bytes after their number in one byte.
     pub(crate) fn bytes8(&mut self, bytes: &[u8]) {
-        let len = u8::try_from(bytes.len()).unwrap_or(u8::MAX);
+        let Ok(len) = u8::try_from(bytes.len()) else {
+            unreachable!("a short field of {} bytes", bytes.len())
+        };
         self.u8(len);
-        self.raw(bytes.get(..usize::from(len)).unwrap_or(bytes));
+        self.raw(bytes);
     }
 
     /// At most 65535 bytes after their number in two bytes.
     pub(crate) fn bytes16(&mut self, bytes: &[u8]) {
-        let len = u16::try_from(bytes.len()).unwrap_or(u16::MAX);
+        let Ok(len) = u16::try_from(bytes.len()) else { unreachable!("a field of {} bytes", bytes.len()) };
         self.u16(len);
-        self.raw(bytes.get(..usize::from(len)).unwrap_or(bytes));
+        self.raw(bytes);
     }
 
     /// Bytes after their number in four bytes.

@@ -1,6 +1,6 @@
 //! Wire bodies: what is written is read back, what is damaged is refused, and the bytes stay as documented.
 
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 mod damage;
 mod golden;

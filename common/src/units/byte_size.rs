@@ -1,103 +1,11 @@
-//! Durations and sizes as people write them in configuration files and on command lines.
+//! Numbers of bytes.
 
 use std::fmt;
 use std::str::FromStr;
-use std::time::Duration as StdDuration;
 
 use serde::de::{self, Deserialize, Deserializer, Visitor};
 
-/// A text that is not the quantity it should be.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{found:?} is not a {what}: {accepted}")]
-pub struct ParseUnitError {
-    what: &'static str,
-    found: String,
-    accepted: &'static str,
-}
-
-/// A span of time: `100ms`, `5s`, `1h 30m`. A number without a unit is refused.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Duration(StdDuration);
-
-impl Duration {
-    const ACCEPTED: &'static str =
-        "a number with a unit (us, ms, s, m, h, d), such as \"100ms\" or \"1h 30m\"";
-
-    /// That many milliseconds.
-    #[must_use]
-    pub const fn from_millis(millis: u64) -> Self {
-        Self(StdDuration::from_millis(millis))
-    }
-
-    /// That many seconds.
-    #[must_use]
-    pub const fn from_secs(secs: u64) -> Self {
-        Self(StdDuration::from_secs(secs))
-    }
-
-    /// The form that the standard library works with.
-    #[must_use]
-    pub const fn get(self) -> StdDuration {
-        self.0
-    }
-
-    /// Whole milliseconds; the largest number if there are more than 64 bits hold.
-    #[must_use]
-    pub fn as_millis(self) -> u64 {
-        u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX)
-    }
-
-    /// Whole microseconds; the largest number if there are more than 64 bits hold.
-    #[must_use]
-    pub fn as_micros(self) -> u64 {
-        u64::try_from(self.0.as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
-impl From<StdDuration> for Duration {
-    fn from(duration: StdDuration) -> Self {
-        Self(duration)
-    }
-}
-
-impl FromStr for Duration {
-    type Err = ParseUnitError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let refused = || ParseUnitError { what: "duration", found: excerpt(text), accepted: Self::ACCEPTED };
-        humantime::parse_duration(text.trim()).map(Self).map_err(|_| refused())
-    }
-}
-
-impl fmt::Display for Duration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&humantime::format_duration(self.0), f)
-    }
-}
-
-impl fmt::Debug for Duration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl<'de> Deserialize<'de> for Duration {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Duration;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(Duration::ACCEPTED)
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
+use super::ParseUnitError;
 
 /// A number of bytes: `4096`, `64KiB`, `1 MiB`, `10 GB`. Units ending in `iB` are powers of 1024, others of 1000.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -169,7 +77,7 @@ impl FromStr for ByteSize {
             };
             digits.parse::<u64>().ok()?.checked_mul(unit).map(Self)
         };
-        parse().ok_or_else(|| ParseUnitError { what: "size", found: excerpt(text), accepted: Self::ACCEPTED })
+        parse().ok_or_else(|| ParseUnitError::new("size", text, Self::ACCEPTED))
     }
 }
 
@@ -215,32 +123,11 @@ impl<'de> Deserialize<'de> for ByteSize {
     }
 }
 
-/// The text as far as a message should repeat it.
-fn excerpt(text: &str) -> String {
-    text.chars().take(80).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-
-    #[test]
-    fn duration_text_with_a_unit_is_taken() {
-        let table = [("100ms", 100), ("5s", 5_000), ("1h 30m", 5_400_000), (" 2m ", 120_000), ("0s", 0)];
-        for (text, millis) in table {
-            assert_eq!(text.parse(), Ok(Duration::from_millis(millis)), "{text}");
-        }
-    }
-
-    #[test]
-    fn duration_text_of_another_form_is_refused_with_what_is_accepted() {
-        for bad in ["", "5", "s", "-1s", "5 parsecs", "99999999999999999999s"] {
-            let refused = bad.parse::<Duration>().unwrap_err().to_string();
-            assert!(refused.contains("100ms"), "{bad}: {refused}");
-        }
-    }
 
     #[test]
     fn size_text_with_or_without_a_unit_is_taken() {
@@ -276,27 +163,21 @@ mod tests {
     }
 
     #[test]
-    fn toml_values_are_read() {
+    fn size_in_toml_is_a_text_or_a_number() {
         #[derive(serde::Deserialize)]
         struct File {
-            time: Duration,
             size: ByteSize,
-            plain: ByteSize,
         }
-        let file: File = toml::from_str("time = \"3s\"\nsize = \"2 MiB\"\nplain = 17").unwrap();
-        assert_eq!(
-            (file.time, file.size, file.plain),
-            (Duration::from_secs(3), ByteSize::mib(2), ByteSize::new(17))
-        );
-        assert!(toml::from_str::<File>("time = 3\nsize = 1\nplain = 1").is_err());
-        assert!(toml::from_str::<File>("time = \"3s\"\nsize = -1\nplain = 1").is_err());
+        let read = |text: &str| toml::from_str::<File>(text).map(|file| file.size);
+        assert_eq!(read("size = \"2 MiB\"").unwrap(), ByteSize::mib(2));
+        assert_eq!(read("size = 17").unwrap(), ByteSize::new(17));
+        assert!(read("size = -1").is_err());
     }
 
     proptest! {
         #[test]
-        fn quantities_round_trip_through_text(millis in 0u64..1 << 50, bytes in any::<u64>()) {
-            let (time, size) = (Duration::from_millis(millis), ByteSize::new(bytes));
-            prop_assert_eq!(time.to_string().parse(), Ok(time));
+        fn size_round_trips_through_text(bytes in any::<u64>()) {
+            let size = ByteSize::new(bytes);
             prop_assert_eq!(size.to_string().parse(), Ok(size));
         }
     }
