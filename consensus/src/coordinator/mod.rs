@@ -10,30 +10,31 @@
 //! unknown.
 
 mod entry;
+mod eventual;
 mod interface;
 mod pace;
+mod reads;
+mod rounds;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use entry::{Entry, RunningRead, RunningRound, Withdrawn};
+use entry::{Entry, Withdrawn};
 pub use interface::{CoordinatorConfig, CoordinatorStats, Effects, Failure, Now, Submit, Task};
 use pace::Pace;
 
 use crate::apply::Proposal;
-use crate::ballot::{Ballot, Hlc};
+use crate::ballot::Ballot;
 use crate::clock::HybridClock;
 use crate::ids::{NodeIndex, PartitionId};
 use crate::key::Key;
-use crate::message::{Reply, ReplyBody, Request, RequestBody};
+use crate::message::{Reply, Request, RequestBody};
 use crate::operation::{Answer, Change, Operation};
 use crate::quorum::ReplicaSet;
-use crate::read::{QuorumRead, ReadProgress};
-use crate::register::Register;
 use crate::rng::Rng;
-use crate::round::{LostRequest, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Token};
+use crate::round::{LostRequest, Progress, Slot, Token};
 
 /// Node times are taken from replies at most this often per node.
 const CLOCK_OBSERVATION_US: u64 = 100_000;
@@ -313,213 +314,8 @@ impl Coordinator {
         }
     }
 
-    fn start_round(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let paused = entry.retry_at_us.is_some_and(|at_us| at_us > now.mono_us);
-        if entry.round.is_some() || entry.queue.is_empty() || paused {
-            return;
-        }
-        entry.retry_at_us = None;
-        if entry.defer_plain_reads() {
-            return;
-        }
-        let slots = entry.take_slots(self.config.slots_per_round_max);
-        if slots.len() > 1 {
-            self.stats.operations_combined += slots.len() as u64;
-        }
-        let birth =
-            slots.iter().filter_map(|slot| slot.proposal.operation.client_key.map(|key| key.birth)).max();
-        let plan = RoundPlan {
-            ballot: self.clock.next(now.wall_ms, birth.unwrap_or(Hlc(0))),
-            replicas: Arc::clone(&entry.replicas),
-            limits: self.config.history,
-            slots,
-            want_value: std::mem::take(&mut entry.want_value),
-        };
-        self.stats.rounds += 1;
-        let mut output = RoundOutput::default();
-        let round = Round::start(plan, |node| !self.unusable.contains(&node), &mut output);
-        let ballot = round.ballot();
-        let hedge_at_us =
-            now.mono_us + self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max);
-        entry.round = Some(RunningRound { round, hedge_at_us });
-        self.send_round(now, key, ballot, output.sends, out);
-    }
-
-    fn start_read(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        if entry.read.is_some() || entry.readers.is_empty() {
-            return;
-        }
-        let mut sends = Vec::new();
-        let usable = |node: NodeIndex| !self.unusable.contains(&node);
-        let read = QuorumRead::start(Arc::clone(&entry.replicas), usable, &mut sends);
-        self.next_serial += 1;
-        let serial = self.next_serial;
-        let hedge_at_us =
-            now.mono_us + self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max);
-        entry.read =
-            Some(RunningRead { read, serial, tokens: std::mem::take(&mut entry.readers), hedge_at_us });
-        self.send_read(now, key, serial, sends, out);
-    }
-
-    /// Lets the round at `ballot` take an event, then acts on how far it came.
-    fn with_round(
-        &mut self,
-        now: Now,
-        key: &Key,
-        ballot: Ballot,
-        out: &mut Effects,
-        event: impl FnOnce(&mut Round, u64, &dyn Fn(NodeIndex) -> bool, &mut RoundOutput) -> Progress,
-    ) {
-        let now_ms = self.clock.now_ms(now.wall_ms);
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let Some(running) = entry.round.as_mut().filter(|running| running.round.ballot() == ballot) else {
-            return;
-        };
-        let mut output = RoundOutput::default();
-        let usable = |node: NodeIndex| !self.unusable.contains(&node);
-        let progress = event(&mut running.round, now_ms, &usable, &mut output);
-        self.stats.one_trip_answers += output.early.len() as u64;
-        self.send_round(now, key, ballot, output.sends, out);
-        for (token, answer) in output.early {
-            self.answer(token, Ok(answer), out);
-        }
-        match progress {
-            Progress::Running => {}
-            Progress::Chosen(answers) => {
-                if let Some(entry) = self.entries.get_mut(key) {
-                    entry.round = None;
-                    entry.retries = 0;
-                    entry.last_failure = None;
-                }
-                for (token, answer) in answers {
-                    self.answer(token, Ok(answer), out);
-                }
-            }
-            Progress::Failed { slots, reason } => self.on_round_failed(now, key, slots, reason, out),
-        }
-        self.pump(now, key, out);
-    }
-
-    fn on_round_failed(
-        &mut self,
-        now: Now,
-        key: &Key,
-        mut slots: Vec<Slot>,
-        reason: RoundFailure,
-        out: &mut Effects,
-    ) {
-        self.stats.rounds_failed += 1;
-        if let Some(told) = reason.outbid {
-            self.stats.rounds_outbid += 1;
-            self.clock.outbid(now.wall_ms, told);
-        }
-        if let Some(limit_ms) = reason.skew_limit_ms {
-            self.stats.clock_pull_backs += 1;
-            self.clock.pull_back(now.wall_ms, limit_ms);
-        }
-        slots.retain(|slot| self.clients.contains_key(&slot.token));
-        let mut refused = Vec::new();
-        slots.retain(|slot| match self.hopeless(now, key, slot, &reason) {
-            Some(failure) => {
-                refused.push((slot.token, failure));
-                false
-            }
-            None => true,
-        });
-        for (token, failure) in refused {
-            self.answer(token, Err(failure), out);
-        }
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        entry.round = None;
-        let doublings = entry.retries.min(16);
-        entry.retries += 1;
-        entry.want_value |= reason.value_moved;
-        let bound_us =
-            self.config.backoff_us_min.saturating_mul(1 << doublings).min(self.config.backoff_us_max);
-        let pause_us = if reason.value_moved { 0 } else { self.rng.up_to(bound_us) };
-        entry.retry_at_us = Some(now.mono_us + pause_us);
-        entry.last_failure = Some(reason);
-        entry.put_back(slots);
-    }
-
-    /// Why an operation that was never sent need not be tried again.
-    fn hopeless(&self, now: Now, key: &Key, slot: &Slot, reason: &RoundFailure) -> Option<Failure> {
-        if !slot.proposal.attempts.is_empty() {
-            return None;
-        }
-        if reason.disk_reserve && slot.proposal.operation.change.grows() {
-            return Some(Failure::DiskReserve);
-        }
-        let entry = self.entries.get(key)?;
-        let client = self.clients.get(&slot.token)?;
-        let waited_us = now.mono_us.saturating_sub(client.submitted_us);
-        (waited_us >= self.config.patience_us && !self.has_usable_quorum(&entry.replicas))
-            .then_some(Failure::NoQuorum)
-    }
-
     fn has_usable_quorum(&self, replicas: &ReplicaSet) -> bool {
         replicas.is_quorum(|node| !self.unusable.contains(&node))
-    }
-
-    /// Lets the read `serial` take an event, then acts on how far it came.
-    fn with_read(
-        &mut self,
-        now: Now,
-        key: &Key,
-        serial: u64,
-        out: &mut Effects,
-        event: impl FnOnce(
-            &mut QuorumRead,
-            &dyn Fn(NodeIndex) -> bool,
-            &mut Vec<(NodeIndex, RequestBody)>,
-        ) -> ReadProgress,
-    ) {
-        let now_ms = self.clock.now_ms(now.wall_ms);
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let Some(running) = entry.read.as_mut().filter(|running| running.serial == serial) else { return };
-        let mut sends = Vec::new();
-        let usable = |node: NodeIndex| !self.unusable.contains(&node);
-        match event(&mut running.read, &usable, &mut sends) {
-            ReadProgress::Running => self.send_read(now, key, serial, sends, out),
-            ReadProgress::Agreed(register) if register.is_expired(now_ms) => self.read_by_round(key),
-            ReadProgress::Agreed(register) => self.answer_read(key, *register, out),
-            ReadProgress::NeedsRound => self.read_by_round(key),
-            ReadProgress::Unreachable => self.on_read_unreachable(now, key, out),
-        }
-        self.pump(now, key, out);
-    }
-
-    fn answer_read(&mut self, key: &Key, register: Register, out: &mut Effects) {
-        let Some(read) = self.entries.get_mut(key).and_then(|entry| entry.read.take()) else { return };
-        let state = Box::new(register.without_history());
-        self.stats.one_trip_answers += read.tokens.len() as u64;
-        for token in read.tokens {
-            self.answer(token, Ok(Answer::State(state.clone())), out);
-        }
-    }
-
-    /// Hands the waiting reads to the next round: it settles what the replicas disagree on, or the expiry.
-    fn read_by_round(&mut self, key: &Key) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        let Some(read) = entry.read.take() else { return };
-        self.stats.read_fallbacks += 1;
-        entry.reads_need_round = true;
-        for token in read.tokens {
-            entry.queue.push_back(Slot { token, proposal: Proposal::new(Operation::new(Change::Read)) });
-        }
-    }
-
-    fn on_read_unreachable(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        // The next round waits for a majority with the others, under the same rules of patience.
-        self.read_by_round(key);
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        if entry.round.is_none() {
-            let pause_us = self.rng.up_to(self.config.backoff_us_min);
-            entry.retry_at_us = Some(entry.retry_at_us.unwrap_or(0).max(now.mono_us + pause_us));
-        }
-        self.pump(now, key, out);
     }
 
     fn on_deadline(&mut self, now: Now, token: Token, out: &mut Effects) {
@@ -596,68 +392,6 @@ impl Coordinator {
         if let Some(serial) = serial {
             self.stats.hedges += 1;
             self.with_read(now, key, serial, out, |read, usable, sends| read.widen(usable, sends));
-        }
-    }
-
-    fn ask_eventual(&mut self, now: Now, token: Token, out: &mut Effects) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        let Some(eventual) = &mut client.eventual else { return };
-        let unusable = &self.unusable;
-        let (first, last): (Vec<NodeIndex>, Vec<NodeIndex>) =
-            eventual.replicas.members().iter().partition(|node| !unusable.contains(node));
-        let Some(node) = first.into_iter().chain(last).nth(eventual.asked) else {
-            self.answer(token, Err(Failure::NoQuorum), out);
-            return;
-        };
-        eventual.asked += 1;
-        let (key, partition) = (client.key.clone(), eventual.partition);
-        let done = !eventual.replicas.is_joint();
-        let body = RequestBody::Read { want_value: true };
-        self.send(now, (node, key, partition, done), Purpose::Eventual(token), body, out);
-    }
-
-    fn on_eventual(&mut self, now: Now, token: Token, body: ReplyBody, out: &mut Effects) {
-        match body {
-            ReplyBody::State(register) => {
-                self.answer(token, Ok(Answer::State(Box::new(register.without_history()))), out);
-            }
-            _ => self.ask_eventual(now, token, out),
-        }
-    }
-
-    fn send_round(
-        &mut self,
-        now: Now,
-        key: &Key,
-        ballot: Ballot,
-        sends: Vec<(NodeIndex, RequestBody)>,
-        out: &mut Effects,
-    ) {
-        let Some(entry) = self.entries.get(key) else { return };
-        let (partition, done) = (entry.partition, !entry.replicas.is_joint());
-        for (node, body) in sends {
-            let kind = match body {
-                RequestBody::Accept { .. } => LostRequest::Accept,
-                RequestBody::Fetch { .. } => LostRequest::Fetch,
-                RequestBody::Prepare { .. } | RequestBody::Read { .. } => LostRequest::Prepare,
-            };
-            let to = (node, key.clone(), partition, done);
-            self.send(now, to, Purpose::Round(ballot, kind), body, out);
-        }
-    }
-
-    fn send_read(
-        &mut self,
-        now: Now,
-        key: &Key,
-        serial: u64,
-        sends: Vec<(NodeIndex, RequestBody)>,
-        out: &mut Effects,
-    ) {
-        let Some(entry) = self.entries.get(key) else { return };
-        let (partition, done) = (entry.partition, !entry.replicas.is_joint());
-        for (node, body) in sends {
-            self.send(now, (node, key.clone(), partition, done), Purpose::Read(serial), body, out);
         }
     }
 

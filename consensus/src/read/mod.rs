@@ -157,16 +157,19 @@ impl QuorumRead {
 
     /// The accepted ballot that a majority report, in each set of replicas the same.
     fn agreed(&self) -> Option<Ballot> {
-        let ballots = self.tally.iter().filter_map(|(_, word)| word.as_ref().map(|register| register.accepted));
+        let ballots =
+            self.tally.iter().filter_map(|(_, word)| word.as_ref().map(|register| register.accepted));
         ballots.into_iter().find(|ballot| {
             self.replicas.is_quorum(|node| self.reported(node).is_some_and(|r| r.accepted == *ballot))
         })
     }
 
     fn agree_on(&mut self, ballot: Ballot, sends: &mut Vec<(NodeIndex, RequestBody)>) -> ReadProgress {
-        let copies = self.tally.iter().filter_map(|(node, word)| word.as_ref().map(|register| (node, register)));
+        let copies =
+            self.tally.iter().filter_map(|(node, word)| word.as_ref().map(|register| (node, register)));
         let copies = copies.filter(|(_, register)| register.accepted == ballot);
-        if let Some((_, whole)) = copies.clone().find(|(_, r)| !matches!(r.content, Content::Withheld { .. })) {
+        if let Some((_, whole)) = copies.clone().find(|(_, r)| !matches!(r.content, Content::Withheld { .. }))
+        {
             return ReadProgress::Agreed(Box::new(whole.clone()));
         }
         let sources = copies.map(|(node, _)| node).collect();

@@ -1,0 +1,163 @@
+//! How a coordinator drives rounds: starting them, acting on how they end, trying again.
+
+use std::sync::Arc;
+
+use super::entry::RunningRound;
+use super::{Coordinator, Effects, Failure, Now, Purpose};
+use crate::ballot::{Ballot, Hlc};
+use crate::ids::NodeIndex;
+use crate::key::Key;
+use crate::message::RequestBody;
+use crate::round::{LostRequest, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot};
+
+impl Coordinator {
+    pub(super) fn start_round(&mut self, now: Now, key: &Key, out: &mut Effects) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let paused = entry.retry_at_us.is_some_and(|at_us| at_us > now.mono_us);
+        if entry.round.is_some() || entry.queue.is_empty() || paused {
+            return;
+        }
+        entry.retry_at_us = None;
+        if entry.defer_plain_reads() {
+            return;
+        }
+        let slots = entry.take_slots(self.config.slots_per_round_max);
+        if slots.len() > 1 {
+            self.stats.operations_combined += slots.len() as u64;
+        }
+        let birth =
+            slots.iter().filter_map(|slot| slot.proposal.operation.client_key.map(|key| key.birth)).max();
+        let plan = RoundPlan {
+            ballot: self.clock.next(now.wall_ms, birth.unwrap_or(Hlc(0))),
+            replicas: Arc::clone(&entry.replicas),
+            limits: self.config.history,
+            slots,
+            want_value: std::mem::take(&mut entry.want_value),
+        };
+        self.stats.rounds += 1;
+        let mut output = RoundOutput::default();
+        let round = Round::start(plan, |node| !self.unusable.contains(&node), &mut output);
+        let ballot = round.ballot();
+        let hedge_at_us =
+            now.mono_us + self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max);
+        entry.round = Some(RunningRound { round, hedge_at_us });
+        self.send_round(now, key, ballot, output.sends, out);
+    }
+
+    /// Lets the round at `ballot` take an event, then acts on how far it came.
+    pub(super) fn with_round(
+        &mut self,
+        now: Now,
+        key: &Key,
+        ballot: Ballot,
+        out: &mut Effects,
+        event: impl FnOnce(&mut Round, u64, &dyn Fn(NodeIndex) -> bool, &mut RoundOutput) -> Progress,
+    ) {
+        let now_ms = self.clock.now_ms(now.wall_ms);
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(running) = entry.round.as_mut().filter(|running| running.round.ballot() == ballot) else {
+            return;
+        };
+        let mut output = RoundOutput::default();
+        let usable = |node: NodeIndex| !self.unusable.contains(&node);
+        let progress = event(&mut running.round, now_ms, &usable, &mut output);
+        self.stats.one_trip_answers += output.early.len() as u64;
+        self.send_round(now, key, ballot, output.sends, out);
+        for (token, answer) in output.early {
+            self.answer(token, Ok(answer), out);
+        }
+        match progress {
+            Progress::Running => {}
+            Progress::Chosen(answers) => {
+                if let Some(entry) = self.entries.get_mut(key) {
+                    entry.round = None;
+                    entry.retries = 0;
+                    entry.last_failure = None;
+                }
+                for (token, answer) in answers {
+                    self.answer(token, Ok(answer), out);
+                }
+            }
+            Progress::Failed { slots, reason } => self.on_round_failed(now, key, slots, reason, out),
+        }
+        self.pump(now, key, out);
+    }
+
+    fn on_round_failed(
+        &mut self,
+        now: Now,
+        key: &Key,
+        mut slots: Vec<Slot>,
+        reason: RoundFailure,
+        out: &mut Effects,
+    ) {
+        self.stats.rounds_failed += 1;
+        if let Some(told) = reason.outbid {
+            self.stats.rounds_outbid += 1;
+            self.clock.outbid(now.wall_ms, told);
+        }
+        if let Some(limit_ms) = reason.skew_limit_ms {
+            self.stats.clock_pull_backs += 1;
+            self.clock.pull_back(now.wall_ms, limit_ms);
+        }
+        slots.retain(|slot| self.clients.contains_key(&slot.token));
+        let mut refused = Vec::new();
+        slots.retain(|slot| match self.hopeless(now, key, slot, &reason) {
+            Some(failure) => {
+                refused.push((slot.token, failure));
+                false
+            }
+            None => true,
+        });
+        for (token, failure) in refused {
+            self.answer(token, Err(failure), out);
+        }
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        entry.round = None;
+        let doublings = entry.retries.min(16);
+        entry.retries += 1;
+        entry.want_value |= reason.value_moved;
+        let bound_us =
+            self.config.backoff_us_min.saturating_mul(1 << doublings).min(self.config.backoff_us_max);
+        let pause_us = if reason.value_moved { 0 } else { self.rng.up_to(bound_us) };
+        entry.retry_at_us = Some(now.mono_us + pause_us);
+        entry.last_failure = Some(reason);
+        entry.put_back(slots);
+    }
+
+    /// Why an operation that was never sent need not be tried again.
+    fn hopeless(&self, now: Now, key: &Key, slot: &Slot, reason: &RoundFailure) -> Option<Failure> {
+        if !slot.proposal.attempts.is_empty() {
+            return None;
+        }
+        if reason.disk_reserve && slot.proposal.operation.change.grows() {
+            return Some(Failure::DiskReserve);
+        }
+        let entry = self.entries.get(key)?;
+        let client = self.clients.get(&slot.token)?;
+        let waited_us = now.mono_us.saturating_sub(client.submitted_us);
+        (waited_us >= self.config.patience_us && !self.has_usable_quorum(&entry.replicas))
+            .then_some(Failure::NoQuorum)
+    }
+
+    fn send_round(
+        &mut self,
+        now: Now,
+        key: &Key,
+        ballot: Ballot,
+        sends: Vec<(NodeIndex, RequestBody)>,
+        out: &mut Effects,
+    ) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let (partition, done) = (entry.partition, !entry.replicas.is_joint());
+        for (node, body) in sends {
+            let kind = match body {
+                RequestBody::Accept { .. } => LostRequest::Accept,
+                RequestBody::Fetch { .. } => LostRequest::Fetch,
+                RequestBody::Prepare { .. } | RequestBody::Read { .. } => LostRequest::Prepare,
+            };
+            let to = (node, key.clone(), partition, done);
+            self.send(now, to, Purpose::Round(ballot, kind), body, out);
+        }
+    }
+}
