@@ -50,23 +50,29 @@ pub enum ListenError {
     },
 }
 
-/// Listens on the first address that `address` stands for, without blocking, ready for an async runtime.
+/// Listens on the first address that `address` stands for and that the system grants, without blocking, ready
+/// for an async runtime.
 ///
 /// Unless `insecure` is set, every address that it stands for must be a loopback address.
 ///
 /// # Errors
 /// See [`ListenError`]; nothing is listened on then.
 pub fn bind(address: &HostPort, insecure: bool) -> Result<TcpListener, ListenError> {
-    let resolve = |source| ListenError::Resolve { address: address.clone(), source };
-    let addresses = address.resolve().map_err(resolve)?;
+    let unresolved = |source| ListenError::Resolve { address: address.clone(), source };
+    let addresses = address.resolve().map_err(unresolved)?;
     if !insecure && let Some(resolved) = first_reachable(&addresses) {
         return Err(ListenError::NotLoopback { address: address.clone(), resolved });
     }
-    let bound =
-        addresses.first().map_or_else(|| Err(io::ErrorKind::NotFound.into()), |first| bind_one(*first));
-    bound.map_err(|source| match source.kind() {
+    let mut refused = io::Error::from(io::ErrorKind::NotFound);
+    for resolved in addresses {
+        match bind_one(resolved) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => refused = error,
+        }
+    }
+    Err(match refused.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse { address: address.clone() },
-        _ => ListenError::Bind { address: address.clone(), source },
+        _ => ListenError::Bind { address: address.clone(), source: refused },
     })
 }
 
