@@ -1,3 +1,74 @@
-//! Entry point.
+//! The storage node's binary: reads the command line, starts the node, waits for a signal.
 
-fn main() {}
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use roundtable_common::settings::Settings;
+use roundtable_common::{cluster_file, limits, telemetry};
+use roundtable_node::cli::Cli;
+use roundtable_node::config::{Config, VARIABLE_PREFIX};
+use roundtable_node::run::{Running, Start};
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Logging may not be set up, and an operator looks at the last line.
+            #[expect(clippy::print_stderr, reason = "the command's own message")]
+            {
+                eprintln!("roundtable-node: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let file = cluster_file::load(&cli.cluster)?;
+    let settings = Settings::load(cli.config.as_deref(), VARIABLE_PREFIX, cli.flags.into_overrides())?;
+    let config = Config::new(settings).context("settings")?;
+    anyhow::ensure!(
+        file.member(&cli.id).is_some() || !cli.check,
+        "{} has no node {}",
+        cli.cluster.display(),
+        cli.id
+    );
+    if cli.check {
+        #[expect(clippy::print_stdout, reason = "the command's own output")]
+        {
+            println!("{} and the settings are fine", cli.cluster.display());
+        }
+        return Ok(());
+    }
+    telemetry::init(&cli.log)?;
+    match limits::raise_open_files() {
+        Ok(open_files_max) => tracing::debug!(open_files_max, "limit of open files raised"),
+        Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
+    }
+    let start =
+        Start { id: cli.id, data_dir: cli.data_dir, file, config, insecure_listen: cli.insecure_listen };
+    let runtime = Runtime::new().context("cannot start the async runtime")?;
+    let result = runtime.block_on(async {
+        let stop = stop_signal().context("cannot listen for signals")?;
+        let running = Running::start(start)?;
+        running.run(stop).await.map_err(anyhow::Error::from)
+    });
+    // Connections that were cut off must not hold the process; after a fault nothing may be answered any more.
+    runtime.shutdown_background();
+    result
+}
+
+/// Comes true at the first SIGTERM or SIGINT.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "told to stop"),
+            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "told to stop"),
+        }
+    })
+}

@@ -1,0 +1,190 @@
+//! The thread that commits: everything that was queued while the last sync ran becomes one write batch and one sync
+//! (group commit). The slower the disk, the larger the groups.
+//!
+//! The order of writes: each shard's jobs come in the order of their tickets, and each group is written whole before
+//! the next. The log's seqs are given here, so they are gapless over all shards. Replies are released after the group
+//! that holds their writes is durable; a job without writes is released with the group that it was drained into, when
+//! all earlier writes of its shard are durable already.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use roundtable_consensus::{Reply, Ticket, Write};
+use tokio::sync::oneshot;
+
+use crate::budget::Held;
+use crate::disk_watch::DiskWatch;
+use crate::fault::Fault;
+use crate::metrics::Metrics;
+use crate::store::{Store, StoreError};
+
+/// A group stops growing at this many bytes: one sync of more would delay its first job too long.
+const GROUP_BYTES_MAX: usize = 32 << 20;
+/// After this many bytes written the disk's free space is asked for again, whatever the time.
+const POLL_SPACE_AFTER_BYTES: u64 = 8 << 20;
+
+/// What one shard wants written, and what may leave afterwards.
+#[derive(Debug)]
+pub(crate) struct CommitJob {
+    /// The shard.
+    pub(crate) shard: u16,
+    /// Its writes in order.
+    pub(crate) writes: Vec<(Ticket, Write)>,
+    /// Replies that wait for these writes, or for earlier ones of the shard.
+    pub(crate) releases: Vec<Release>,
+}
+
+/// The replies to the requests of one batch that fell to one shard.
+#[derive(Debug)]
+pub(crate) struct Release {
+    /// Who waits for them.
+    pub(crate) to: oneshot::Sender<Answered>,
+    /// The replies in the order of the requests.
+    pub(crate) answered: Answered,
+}
+
+/// Replies with the memory that they were granted.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    pub(crate) replies: Vec<Reply>,
+    pub(crate) held: Held,
+}
+
+impl Release {
+    /// Lets the replies go. The asker may be gone: then nobody needs them.
+    pub(crate) fn send(self) {
+        drop(self.to.send(self.answered));
+    }
+}
+
+/// When commits reach the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durability {
+    /// Each group is synced before its replies leave.
+    Sync,
+    /// Groups are synced at least this often; a power cut loses what came since, although it was answered.
+    Interval(Duration),
+}
+
+/// The committing thread's state.
+pub(crate) struct Committer {
+    pub(crate) store: Arc<Store>,
+    pub(crate) jobs: Receiver<CommitJob>,
+    /// The last durable ticket of each shard.
+    pub(crate) durable: Arc<[AtomicU64]>,
+    pub(crate) durability: Durability,
+    pub(crate) log_bytes_max: u64,
+    pub(crate) disk: Arc<DiskWatch>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) fault: Fault,
+}
+
+impl Committer {
+    /// Commits until all shards are gone, or until a commit fails: then the process must end, and whoever waits for
+    /// a reply gets none.
+    pub(crate) fn run(self) {
+        if let Err(error) = self.run_until_closed() {
+            tracing::error!(%error, "commit failed: the node stops and answers nothing");
+            self.fault.raise(&error.to_string());
+        }
+    }
+
+    fn run_until_closed(&self) -> Result<(), StoreError> {
+        let mut last_sync = Instant::now();
+        let (mut unsynced, mut bytes_since_poll) = (false, 0);
+        loop {
+            match self.next_job(last_sync, unsynced) {
+                Ok(first) => {
+                    let bytes = self.commit_group(first)?;
+                    unsynced |= bytes > 0;
+                    bytes_since_poll += bytes;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return self.store.sync(),
+            }
+            if let Durability::Interval(interval) = self.durability
+                && unsynced
+                && last_sync.elapsed() >= interval
+            {
+                self.store.sync()?;
+                (last_sync, unsynced) = (Instant::now(), false);
+            }
+            if bytes_since_poll >= POLL_SPACE_AFTER_BYTES {
+                bytes_since_poll = 0;
+                poll_space(&self.disk);
+            }
+        }
+    }
+
+    fn next_job(&self, last_sync: Instant, unsynced: bool) -> Result<CommitJob, RecvTimeoutError> {
+        match self.durability {
+            Durability::Interval(interval) if unsynced => {
+                self.jobs.recv_timeout(interval.saturating_sub(last_sync.elapsed()))
+            }
+            _ => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        }
+    }
+
+    /// Writes one group and releases its replies. Returns the bytes written.
+    fn commit_group(&self, first: CommitJob) -> Result<u64, StoreError> {
+        let started = Instant::now();
+        let mut group = vec![first];
+        let mut commit = self.store.begin_commit();
+        let mut added = 0;
+        // What comes while the group is put together still joins it.
+        while let Some(job) = group.get(added) {
+            for (_, write) in &job.writes {
+                match write {
+                    Write::Horizon(horizon) => commit.horizon(job.shard, *horizon),
+                    Write::Accept { partition, key, register, spills, was_spilled } => {
+                        commit.accept(*partition, key, register, *spills, *was_spilled);
+                    }
+                }
+            }
+            added += 1;
+            if commit.bytes() < GROUP_BYTES_MAX
+                && let Ok(next) = self.jobs.try_recv()
+            {
+                group.push(next);
+            }
+        }
+        let stats = commit.write()?;
+        self.metrics.observe_commit(&stats, started.elapsed());
+        for job in &group {
+            if let (Some((Ticket(last), _)), Some(durable)) =
+                (job.writes.last(), self.durable.get(usize::from(job.shard)))
+            {
+                durable.store(*last, Ordering::Release);
+            }
+        }
+        group.into_iter().flat_map(|job| job.releases).for_each(Release::send);
+        self.limit_log(stats.log.bytes())?;
+        Ok(stats.bytes)
+    }
+
+    /// Nobody follows the log yet, so nothing holds its entries back: the oldest go when it is too long.
+    fn limit_log(&self, bytes: u64) -> Result<(), StoreError> {
+        if bytes > self.log_bytes_max
+            && let Some(dropped) = self.store.drop_log_beyond(self.log_bytes_max)?
+        {
+            self.metrics.log_dropped_entries.inc_by(dropped.entries);
+            tracing::info!(
+                dropped_entries = dropped.entries,
+                first_seq = dropped.bounds.first_seq,
+                next_seq = dropped.bounds.next_seq,
+                log_bytes = dropped.bounds.bytes(),
+                log_bytes_max = self.log_bytes_max,
+                "replication log at its limit: oldest entries dropped"
+            );
+        }
+        Ok(())
+    }
+}
+
+fn poll_space(disk: &DiskWatch) {
+    if let Err(error) = disk.poll() {
+        tracing::warn!(%error, "cannot ask for free disk space");
+    }
+}

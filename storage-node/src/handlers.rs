@@ -1,0 +1,244 @@
+//! What each endpoint does.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::{Response, StatusCode};
+use roundtable_common::telemetry::METRICS_CONTENT_TYPE;
+use roundtable_common::wire::{
+    self, Refused, decode_requests, decode_scan, encode_hello, encode_page, encode_refusal, encode_replies,
+    reply_size_hint,
+};
+use roundtable_consensus::{Content, Rejection, Reply, Request, RequestBody, ScanPage, ScanRequest};
+use serde_json::json;
+
+use crate::body::{AnswerBody, receive};
+use crate::budget::Held;
+use crate::clock::unix_ms;
+use crate::node::Node;
+use crate::view::View;
+
+/// Bodies beyond this many bytes are read and made off the async threads: copying and summing them takes long
+/// enough to delay other connections.
+const OFFLOAD_BYTES_MIN: usize = 256 << 10;
+/// Entries in one page at most, whatever the asker says.
+const PAGE_ENTRIES_MAX: u32 = 16_384;
+/// Bytes in one page at most, whatever the asker says; one entry more may follow.
+const PAGE_BYTES_MAX: u32 = 16 << 20;
+
+/// Nothing can be answered: the connection is closed instead, which the asker takes for a lost message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node is stopping and cannot answer")]
+pub(crate) struct NoAnswer;
+
+pub(crate) type Answer = Result<Response<AnswerBody>, NoAnswer>;
+
+/// A batch of requests on keys.
+pub(crate) async fn batch(node: &Arc<Node>, body: Incoming) -> Answer {
+    let arrived = Instant::now();
+    match take_batch(node, body).await {
+        Ok(taken) => {
+            let (view, requests, received) = taken;
+            node.metrics.observe_requests(&requests);
+            let epoch = view.target().epoch;
+            let refuse =
+                |request: &Request| (!view.holds(request.partition)).then_some(Rejection::NotMine(epoch));
+            let submitted = node.pipeline.submit(requests, refuse);
+            let (replies, mut held) = submitted.replies().await.map_err(|_| NoAnswer)?;
+            held.join(received);
+            node.metrics.observe_replies(&replies, arrived.elapsed());
+            let bytes = encode(view, replies).await?;
+            Ok(wire_answer(bytes, held))
+        }
+        Err(refused) => Ok(refusal(node, &refused)),
+    }
+}
+
+async fn take_batch(node: &Arc<Node>, body: Incoming) -> Result<(&View, Vec<Request>, Held), Refused> {
+    let limits = &node.limits;
+    let (bytes, held) = receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout).await?;
+    let large = bytes.len() >= OFFLOAD_BYTES_MIN;
+    let decoded = offload(large, move || decode_requests(bytes)).await.map_err(|NoAnswer| stopping())?;
+    let (target, requests) = decoded.map_err(|error| Refused::Malformed { detail: error.to_string() })?;
+    let view = node.admit(&target)?;
+    for request in &requests {
+        check_request(view, request)?;
+    }
+    Ok((view, requests, held))
+}
+
+/// What no router sends. Letting it in would store rows where nobody finds them, or registers without their value.
+fn check_request(view: &View, request: &Request) -> Result<(), Refused> {
+    let malformed = |detail| Err(Refused::Malformed { detail });
+    let partition = view.partition_of(&request.key);
+    if request.partition != partition {
+        return malformed(format!(
+            "the key of request {} lies in {partition}, not in {}",
+            request.id, request.partition
+        ));
+    }
+    match &request.body {
+        RequestBody::Accept { register, .. } if matches!(register.content, Content::Withheld { .. }) => {
+            malformed(format!("request {} would store a register without its value", request.id))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn encode(view: &View, replies: Vec<Reply>) -> Result<Bytes, NoAnswer> {
+    let large = replies.iter().map(reply_size_hint).sum::<usize>() >= OFFLOAD_BYTES_MIN;
+    let target = view.target().clone();
+    offload(large, move || encode_replies(&target, unix_ms(), &replies)).await
+}
+
+/// A page of registers, from a snapshot.
+pub(crate) async fn scan(node: &Arc<Node>, body: Incoming) -> Answer {
+    let arrived = Instant::now();
+    match take_scan(node, body).await {
+        Ok(taken) => {
+            let (page, held) = taken;
+            node.metrics.observe_scan(page.entries.len(), arrived.elapsed());
+            let sender = node.sender();
+            let bytes = offload(true, move || encode_page(&sender, unix_ms(), &page)).await?;
+            Ok(wire_answer(bytes, held))
+        }
+        Err(ScanError::Refused(refused)) => Ok(refusal(node, &refused)),
+        Err(ScanError::NoAnswer) => Err(NoAnswer),
+    }
+}
+
+enum ScanError {
+    Refused(Refused),
+    NoAnswer,
+}
+
+impl From<Refused> for ScanError {
+    fn from(refused: Refused) -> Self {
+        Self::Refused(refused)
+    }
+}
+
+async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(ScanPage, Held), ScanError> {
+    let limits = &node.limits;
+    let (bytes, _) = receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout).await?;
+    let decoded = decode_scan(bytes).map_err(|error| Refused::Malformed { detail: error.to_string() });
+    let (target, mut request) = decoded?;
+    check_scan(node.admit(&target)?, &request)?;
+    request.limit = request.limit.clamp(1, PAGE_ENTRIES_MAX);
+    request.bytes_max = request.bytes_max.clamp(1, PAGE_BYTES_MAX);
+    let _turn = node.scans.try_acquire().map_err(|_| Refused::Overloaded)?;
+    let held = node.budget.take(request.bytes_max as usize).ok_or(Refused::Overloaded)?;
+    let scanner = Arc::clone(node);
+    let scanned = offload(true, move || scanner.store.scan(&request)).await;
+    match scanned {
+        Ok(Ok(page)) => Ok((page, held)),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "scan failed");
+            node.metrics.read_errors.inc();
+            Err(ScanError::NoAnswer)
+        }
+        Err(NoAnswer) => Err(ScanError::NoAnswer),
+    }
+}
+
+fn check_scan(view: &View, request: &ScanRequest) -> Result<(), Refused> {
+    let ascending =
+        request.partitions.iter().zip(request.partitions.iter().skip(1)).all(|(low, high)| low < high);
+    if !ascending {
+        return Err(Refused::Malformed { detail: "the partitions of a scan must ascend".to_owned() });
+    }
+    match request.partitions.iter().find(|partition| !view.holds(**partition)) {
+        Some(partition) => Err(Refused::Malformed { detail: format!("this node does not hold {partition}") }),
+        None => Ok(()),
+    }
+}
+
+/// Who this node is.
+pub(crate) fn hello(node: &Node) -> Response<AnswerBody> {
+    let obstacle = node.obstacle().map(|obstacle| obstacle.reason().to_owned());
+    wire_answer(encode_hello(&node.membership.hello(obstacle)), Held::none())
+}
+
+/// Whether the node votes, and if not, why.
+pub(crate) fn ready(node: &Node) -> Response<AnswerBody> {
+    let obstacle = node.obstacle();
+    let sender = node.sender();
+    let adopted = node.membership.view().is_some();
+    let text = json!({
+        "ready": obstacle.is_none(),
+        "reason": obstacle.as_ref().map_or("", |obstacle| obstacle.reason()),
+        "node": sender.node.to_string(),
+        "storage_id": sender.storage.to_string(),
+        "cluster_id": adopted.then(|| sender.cluster.to_string()),
+        "epoch": adopted.then_some(sender.epoch.0),
+    });
+    let status = if obstacle.is_none() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    plain(status, "application/json", format!("{text}\n").into())
+}
+
+/// The process answers, so it is alive.
+pub(crate) fn live() -> Response<AnswerBody> {
+    plain(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"alive\n"))
+}
+
+/// The metrics. Reading them asks RocksDB, which may wait for its locks.
+pub(crate) async fn metrics(node: &Arc<Node>) -> Answer {
+    let shared = Arc::clone(node);
+    match offload(true, move || shared.metrics_page()).await? {
+        Ok(text) => Ok(plain(StatusCode::OK, METRICS_CONTENT_TYPE, text.into())),
+        Err(_) => {
+            let text = Bytes::from_static(b"the metrics could not be written\n");
+            Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text))
+        }
+    }
+}
+
+/// There is no such path.
+pub(crate) fn unknown() -> Response<AnswerBody> {
+    let text = "this is a storage node: clients talk to a router. Paths here: /livez, /readyz, /metrics\n";
+    plain(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text.into())
+}
+
+/// The path takes another method.
+pub(crate) fn wrong_method(allowed: &'static str) -> Response<AnswerBody> {
+    let text = format!("this path takes {allowed}\n");
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", text.into());
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+fn refusal(node: &Node, refused: &Refused) -> Response<AnswerBody> {
+    tracing::debug!(%refused, "body refused");
+    node.metrics.observe_refusal(refused);
+    wire_answer(encode_refusal(&node.sender(), unix_ms(), refused), Held::none())
+}
+
+fn stopping() -> Refused {
+    Refused::NotReady { reason: "the node is stopping".to_owned() }
+}
+
+fn wire_answer(bytes: Bytes, held: Held) -> Response<AnswerBody> {
+    with_type(StatusCode::OK, wire::CONTENT_TYPE, AnswerBody::new(bytes, held))
+}
+
+fn plain(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response<AnswerBody> {
+    with_type(status, content_type, AnswerBody::new(bytes, Held::none()))
+}
+
+fn with_type(status: StatusCode, content_type: &'static str, body: AnswerBody) -> Response<AnswerBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+/// Runs `work` off the async threads if it is `heavy`.
+async fn offload<T: Send + 'static>(
+    heavy: bool,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, NoAnswer> {
+    if heavy { tokio::task::spawn_blocking(work).await.map_err(|_| NoAnswer) } else { Ok(work()) }
+}

@@ -1,0 +1,20 @@
+//! The column families by name.
+
+use rocksdb::{ColumnFamily, DB};
+
+/// `partition | key` → the register, its value inline if it is short.
+pub const REGISTERS: &str = "registers";
+/// `partition | key` → the bytes of a long value.
+pub const VALUES: &str = "values";
+/// `seq` → partition, accepted ballot and key of one write.
+pub const LOG: &str = "log";
+/// Name → format, storage id, configurations, horizons, the log's start.
+pub const META: &str = "meta";
+
+/// The family of that name.
+///
+/// # Panics
+/// When the database was opened without it: every way of opening names all families.
+pub(super) fn family<'a>(db: &'a DB, name: &'static str) -> &'a ColumnFamily {
+    db.cf_handle(name).unwrap_or_else(|| unreachable!("the store is opened with the column family {name}"))
+}

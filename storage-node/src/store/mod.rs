@@ -1,0 +1,150 @@
+//! The store: registers, replication log and the node's own records in one RocksDB.
+//!
+//! One commit is one write batch: registers, long values, log entries and horizons reach the disk together or not
+//! at all. Commits are made by one thread; reads by any. A commit that fails poisons the store: what reached the
+//! disk is not known any more, so nothing is written or answered after it (see Rebello et al., "Can Applications
+//! Recover from fsync Failures?", USENIX ATC 2020).
+
+pub mod columns;
+pub mod directory;
+pub mod format;
+pub mod identity;
+mod log;
+mod meta;
+mod open;
+pub mod options;
+mod read;
+mod scan;
+mod stats;
+pub mod wal_check;
+mod write;
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rocksdb::{DB, FlushOptions, WriteOptions};
+use roundtable_consensus::StorageId;
+
+use self::columns::family;
+use self::directory::Directory;
+pub use self::format::{LogEntry, RowError};
+pub use self::log::{LogBounds, LogDropped};
+pub use self::open::OpenError;
+pub use self::options::StoreOptions;
+pub use self::stats::StoreStats;
+pub use self::write::{Commit, CommitStats};
+
+/// What went wrong below the store.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// RocksDB said no.
+    #[error("cannot {what}: {source}")]
+    Database {
+        /// What was tried.
+        what: &'static str,
+        /// What RocksDB said.
+        source: rocksdb::Error,
+    },
+    /// A row's bytes are not what this version writes.
+    #[error("a row in {column} is damaged ({row}): {source}")]
+    Row {
+        /// The column family.
+        column: &'static str,
+        /// Which row.
+        row: String,
+        /// In what way.
+        source: RowError,
+    },
+    /// A long value that its register points to is not there.
+    #[error("the value of the key {key} in {column} is missing")]
+    ValueMissing {
+        /// The column family.
+        column: &'static str,
+        /// The key, escaped.
+        key: String,
+    },
+    /// A commit failed before: the store takes no more.
+    #[error("an earlier commit failed, so what is on the disk is not known; the store takes no more writes")]
+    Poisoned,
+}
+
+impl StoreError {
+    fn database(what: &'static str) -> impl FnOnce(rocksdb::Error) -> Self {
+        move |source| Self::Database { what, source }
+    }
+}
+
+/// An open data directory. Dropping it closes the database and lets go of the directory's lock.
+pub struct Store {
+    // Declared before the directory: the database is closed while the lock is still held.
+    db: DB,
+    write: WriteOptions,
+    storage: StorageId,
+    log: Mutex<LogBounds>,
+    poisoned: AtomicBool,
+    directory: Directory,
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("directory", &self.directory.path())
+            .field("storage", &self.storage)
+            .finish()
+    }
+}
+
+impl Store {
+    /// The directory's random name.
+    #[must_use]
+    pub fn storage(&self) -> StorageId {
+        self.storage
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn path(&self) -> &std::path::Path {
+        self.directory.path()
+    }
+
+    /// Whether a commit failed.
+    #[must_use]
+    pub fn is_poisoned(&self) -> bool {
+        self.poisoned.load(Ordering::Acquire)
+    }
+
+    /// Makes everything written so far durable. Needed when commits are not synced one by one.
+    ///
+    /// # Errors
+    /// When the sync fails: the store is poisoned.
+    pub fn sync(&self) -> Result<(), StoreError> {
+        self.check_not_poisoned()?;
+        self.poison_on_error(
+            self.db.flush_wal(true).map_err(StoreError::database("sync the write-ahead log")),
+        )
+    }
+
+    /// Writes everything from memory into sorted files, so that the next start replays nothing.
+    ///
+    /// # Errors
+    /// When RocksDB says no; what was committed stays committed.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.sync()?;
+        let families = [columns::REGISTERS, columns::VALUES, columns::LOG, columns::META]
+            .map(|name| family(&self.db, name));
+        let mut options = FlushOptions::default();
+        options.set_wait(true);
+        self.db.flush_cfs_opt(&families, &options).map_err(StoreError::database("flush"))
+    }
+
+    fn check_not_poisoned(&self) -> Result<(), StoreError> {
+        if self.is_poisoned() { Err(StoreError::Poisoned) } else { Ok(()) }
+    }
+
+    fn poison_on_error<T>(&self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        if result.is_err() {
+            self.poisoned.store(true, Ordering::Release);
+        }
+        result
+    }
+}

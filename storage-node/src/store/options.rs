@@ -1,0 +1,148 @@
+//! Every setting of RocksDB, in one place, each with its reason.
+
+use rocksdb::{
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options,
+    WriteOptions,
+};
+
+use super::columns::{LOG, META, REGISTERS, VALUES};
+
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+
+/// What an operator may choose of the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreOptions {
+    /// Bytes of the cache for blocks read from disk, indexes and filters included.
+    pub block_cache_bytes: usize,
+    /// Bytes of recent writes kept in memory before they are written as sorted files.
+    pub write_buffer_bytes: usize,
+    /// Whether each commit is synced before it returns.
+    pub sync_each_commit: bool,
+    /// Threads for flushing and compaction.
+    pub background_jobs: u16,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        Self {
+            block_cache_bytes: 256 * MIB,
+            write_buffer_bytes: 64 * MIB,
+            sync_each_commit: true,
+            background_jobs: 2,
+        }
+    }
+}
+
+/// The settings of the whole database.
+pub(super) fn database_options(options: &StoreOptions, create: bool) -> Options {
+    let mut db = Options::default();
+    // Only a directory's first start makes a database: a database that vanished must not come back empty.
+    db.create_if_missing(create);
+    db.create_missing_column_families(create);
+    // Recovery. `PointInTime` (the default) stops in silence at the first damaged record and drops every synced
+    // write behind it; `SkipAnyCorrupted` is worse; `AbsoluteConsistency` refuses the half-written last record that
+    // every kill leaves. `TolerateCorruptedTail` drops an incomplete last record and refuses a wrong checksum
+    // anywhere. What it cannot tell apart (a damaged length in the last block, a zeroed header) `wal_check` refuses.
+    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
+    // A write-ahead log that was synced and then vanished or shrank is noticed at the next start.
+    db.set_track_and_verify_wals_in_manifest(true);
+    db.set_paranoid_checks(true);
+    db.set_max_background_jobs(i32::from(options.background_jobs));
+    // Files are written back while they are made: no burst of dirty pages delays a commit's sync.
+    db.set_bytes_per_sync(MIB as u64);
+    // One limit over all column families; the largest is flushed when it is reached.
+    db.set_db_write_buffer_size(options.write_buffer_bytes);
+    // Bounds the replay at a start, and frees logs that only the rarely flushed `meta` holds back.
+    db.set_max_total_wal_size(4 * options.write_buffer_bytes as u64);
+    // A busy node has some thousand files; the limit of open files is raised at start.
+    db.set_max_open_files(8192);
+    db.set_max_log_file_size(16 * MIB);
+    db.set_keep_log_file_num(4);
+    db
+}
+
+/// The column families with their settings.
+pub(super) fn column_families(options: &StoreOptions) -> Vec<ColumnFamilyDescriptor> {
+    let cache = Cache::new_lru_cache(options.block_cache_bytes);
+    vec![
+        ColumnFamilyDescriptor::new(REGISTERS, registers(options, &cache)),
+        ColumnFamilyDescriptor::new(VALUES, values(options, &cache)),
+        ColumnFamilyDescriptor::new(LOG, log(options, &cache)),
+        ColumnFamilyDescriptor::new(META, meta(&cache)),
+        // RocksDB wants its default family opened; nothing is kept in it.
+        ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, Options::default()),
+    ]
+}
+
+/// How commits are written.
+pub(super) fn write_options(options: &StoreOptions) -> WriteOptions {
+    let mut write = WriteOptions::default();
+    write.set_sync(options.sync_each_commit);
+    write
+}
+
+/// Point lookups by whole key, most of them for keys that exist or never did; scans by partition.
+fn registers(options: &StoreOptions, cache: &Cache) -> Options {
+    let mut family = compressed(options);
+    let mut table = table(cache, 8 * KIB);
+    // Ten bits a key: one in a hundred lookups of an absent key reads a block.
+    table.set_bloom_filter(10.0, false);
+    table.set_optimize_filters_for_memory(true);
+    family.set_block_based_table_factory(&table);
+    family
+}
+
+/// Long values: kept out of the sorted files, so that compaction moves their keys and not their bytes.
+fn values(options: &StoreOptions, cache: &Cache) -> Options {
+    let mut family = compressed(options);
+    family.set_block_based_table_factory(&table(cache, 4 * KIB));
+    family.set_enable_blob_files(true);
+    // Every row of this family is longer than the inline limit.
+    family.set_min_blob_size(super::format::INLINE_BYTES_MAX.into());
+    family.set_blob_file_size(128 * MIB as u64);
+    family.set_blob_compression_type(DBCompressionType::Lz4);
+    // Overwritten and deleted values are given back when compaction meets the oldest quarter of the blob files.
+    family.set_enable_blob_gc(true);
+    family.set_blob_gc_age_cutoff(0.25);
+    family
+}
+
+/// Written at its end, read in order, dropped at its start: no filter, larger blocks.
+fn log(options: &StoreOptions, cache: &Cache) -> Options {
+    let mut family = compressed(options);
+    family.set_block_based_table_factory(&table(cache, 16 * KIB));
+    family
+}
+
+/// A few dozen small rows.
+fn meta(cache: &Cache) -> Options {
+    let mut family = Options::default();
+    family.set_write_buffer_size(MIB);
+    family.set_block_based_table_factory(&table(cache, 4 * KIB));
+    family
+}
+
+/// LZ4 where data is young and rewritten often, ZSTD at the bottom where nine tenths of it lie.
+fn compressed(options: &StoreOptions) -> Options {
+    let mut family = Options::default();
+    family.set_compression_type(DBCompressionType::Lz4);
+    family.set_bottommost_compression_type(DBCompressionType::Zstd);
+    family.set_level_compaction_dynamic_level_bytes(true);
+    family.set_write_buffer_size(options.write_buffer_bytes / 2);
+    // A third buffer takes writes while two are flushed: commits don't stall on one slow flush.
+    family.set_max_write_buffer_number(3);
+    family
+}
+
+/// Blocks, indexes and filters share one cache, so that the operator's one number bounds them.
+fn table(cache: &Cache, block_bytes: usize) -> BlockBasedOptions {
+    let mut table = BlockBasedOptions::default();
+    table.set_block_cache(cache);
+    table.set_block_size(block_bytes);
+    table.set_cache_index_and_filter_blocks(true);
+    table.set_cache_index_and_filter_blocks_with_high_priority(true);
+    table.set_pin_l0_filter_and_index_blocks_in_cache(true);
+    table.set_format_version(6);
+    table
+}

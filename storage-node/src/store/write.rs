@@ -1,0 +1,106 @@
+//! One commit: registers, long values, log entries and horizons in one write batch and one sync.
+
+use std::sync::MutexGuard;
+
+use rocksdb::WriteBatch;
+use roundtable_consensus::{Ballot, Key, PartitionId, Register};
+
+use super::columns::{LOG, REGISTERS, VALUES, family};
+use super::format::{
+    LogEntry, encode_log_row, encode_register_row, encode_value_row, log_row_bytes, row_key,
+};
+use super::log::LogBounds;
+use super::{Store, StoreError};
+
+/// A commit being put together. Only one exists at a time; dropping it writes nothing.
+pub struct Commit<'a> {
+    store: &'a Store,
+    batch: WriteBatch,
+    /// The log's bounds as they will be after the commit.
+    next: LogBounds,
+    current: MutexGuard<'a, LogBounds>,
+    accepts: u64,
+}
+
+/// What a commit wrote.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CommitStats {
+    /// Registers written.
+    pub accepts: u64,
+    /// Bytes of the write batch.
+    pub bytes: u64,
+    /// The replication log afterwards.
+    pub log: LogBounds,
+}
+
+impl Store {
+    /// Begins a commit.
+    #[must_use]
+    pub fn begin_commit(&self) -> Commit<'_> {
+        let current = self.log_guard();
+        Commit { store: self, batch: WriteBatch::default(), next: *current, current, accepts: 0 }
+    }
+}
+
+impl Commit<'_> {
+    /// Adds a shard's horizon.
+    pub fn horizon(&mut self, shard: u16, horizon: Ballot) {
+        self.store.put_horizon(&mut self.batch, shard, horizon);
+    }
+
+    /// Adds a register with its entry in the log, which gets the next seq.
+    ///
+    /// `spills` tells whether its value goes to `values`, `was_spilled` whether the value that it replaces lies there.
+    pub fn accept(
+        &mut self,
+        partition: PartitionId,
+        key: &Key,
+        register: &Register,
+        spills: bool,
+        was_spilled: bool,
+    ) {
+        let db = &self.store.db;
+        let row = row_key(partition, key.as_bytes());
+        let entry = LogEntry {
+            seq: self.next.next_seq,
+            partition,
+            accepted: register.accepted,
+            offset: self.next.end_offset,
+            key: key.clone(),
+        };
+        match register.content.value() {
+            Some(value) if spills => {
+                self.batch.put_cf(family(db, VALUES), &row, encode_value_row(register.accepted, value));
+            }
+            _ if was_spilled => self.batch.delete_cf(family(db, VALUES), &row),
+            _ => {}
+        }
+        self.batch.put_cf(family(db, REGISTERS), &row, encode_register_row(entry.seq, register, spills));
+        self.batch.put_cf(family(db, LOG), entry.seq.to_be_bytes(), encode_log_row(&entry));
+        self.next.next_seq += 1;
+        self.next.end_offset += log_row_bytes(key);
+        self.accepts += 1;
+    }
+
+    /// Bytes gathered so far.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.batch.size_in_bytes()
+    }
+
+    /// Writes it all, and syncs it unless the store was opened without.
+    ///
+    /// # Errors
+    /// When the write or the sync fails, or one failed before. Then it is not known what reached the disk: the
+    /// store is poisoned and the process must end without answering.
+    pub fn write(mut self) -> Result<CommitStats, StoreError> {
+        self.store.check_not_poisoned()?;
+        let bytes = self.batch.size_in_bytes() as u64;
+        if !self.batch.is_empty() {
+            let written = self.store.db.write_opt(std::mem::take(&mut self.batch), &self.store.write);
+            self.store.poison_on_error(written.map_err(StoreError::database("commit")))?;
+        }
+        *self.current = self.next;
+        Ok(CommitStats { accepts: self.accepts, bytes, log: self.next })
+    }
+}
