@@ -37,18 +37,32 @@ impl Port {
 /// When none is free.
 #[must_use]
 pub fn free_port() -> Port {
-    let folder = std::env::temp_dir().join("roundtable-test-ports");
-    std::fs::create_dir_all(&folder).unwrap();
+    free_ports(1).pop().unwrap()
+}
+
+/// Reserves successive ports that nobody listens on.
+///
+/// # Panics
+/// When there are none.
+#[must_use]
+pub fn free_ports(count: u16) -> Vec<Port> {
     // Processes start at different places, so they rarely contend for the same lock file.
     let start = std::process::id().wrapping_mul(97);
     for _ in 0..COUNT {
-        let step = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
-        let offset = u16::try_from(start.wrapping_add(step) % u32::from(COUNT)).unwrap();
-        let number = FIRST + offset;
-        let lock = File::create(folder.join(number.to_string())).unwrap();
-        if lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok() {
-            return Port { number, _lock: lock };
+        let step = u32::from(NEXT.fetch_add(count, Ordering::Relaxed));
+        let first = FIRST + u16::try_from(start.wrapping_add(step) % u32::from(COUNT)).unwrap();
+        let ports: Option<Vec<Port>> = (first..first + count).map(reserve).collect();
+        if let Some(ports) = ports {
+            return ports;
         }
     }
-    panic!("no free port between {FIRST} and {}", FIRST + COUNT);
+    panic!("no {count} free ports between {FIRST} and {}", FIRST + COUNT);
+}
+
+fn reserve(number: u16) -> Option<Port> {
+    let folder = std::env::temp_dir().join("roundtable-test-ports");
+    std::fs::create_dir_all(&folder).unwrap();
+    let lock = File::create(folder.join(number.to_string())).unwrap();
+    let free = lock.try_lock().is_ok() && TcpListener::bind(("127.0.0.1", number)).is_ok();
+    free.then_some(Port { number, _lock: lock })
 }

@@ -193,3 +193,11 @@ impl Drop for Process {
         self.kill();
     }
 }
+
+/// Whether a process still runs; one that ended and was not waited for does not.
+#[must_use]
+pub fn is_alive(pid: i64) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // "pid (name) state …", and the name may hold anything.
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
