@@ -132,12 +132,6 @@ impl Settings {
         })
     }
 
-    /// Notes a problem between several settings, each accepted by itself.
-    pub fn conflict(&mut self, key: &'static str, found: impl Into<String>, accepted: impl Into<String>) {
-        let line = self.file.get(key).map(|value| value.line);
-        self.problems.push(Problem { line, key: key.into(), found: found.into(), accepted: accepted.into() });
-    }
-
     /// Ends the asking: keys of the file that nobody asked for are problems too.
     ///
     /// # Errors
@@ -223,12 +217,10 @@ mod tests {
         settings.get("skew", Duration::from_secs(5), "a duration such as \"5s\"");
         settings.get("list", 1u8, "a number");
         settings.get("size", ByteSize::default(), "a size such as \"1 MiB\"");
-        settings.conflict("shards", "is too many", "for so few cores");
         let told = settings.finish().unwrap_err().to_string();
         for part in [
-            "6 problems",
+            "5 problems",
             "line 1: shards = 0: accepted is 1 to 64",
-            "line 1: shards is too many: for so few cores",
             "line 2: typo is unknown: known are list, shards, size, skew",
             "line 3: skew = 5: accepted is a duration such as \"5s\"",
             "line 4: list = (an array): accepted is a number",
