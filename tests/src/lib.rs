@@ -6,6 +6,7 @@
 //! - [`Cluster`]: nodes and routers as child processes with a `cluster.toml` and data folders of their own.
 //! - [`Process`]: one of them; killed, frozen, thawed, started again.
 //! - [`Http`]: a plain client for well-formed requests; [`Raw`]: bytes on a socket for all others.
+//! - [`Scene`]: a cluster that bad input must leave as it was.
 //! - [`idempotency_key`]: names of operations.
 //! - [`eventually`]: the only place that waits by time.
 
@@ -22,6 +23,7 @@ mod operation;
 mod ports;
 mod process;
 mod raw;
+mod scene;
 mod wait;
 
 pub use cluster::{Cluster, Layout, cluster_toml};
@@ -31,4 +33,5 @@ pub use operation::{idempotency_key, idempotency_key_made, now_ms};
 pub use ports::{Port, free_port, free_ports};
 pub use process::{Process, is_alive};
 pub use raw::Raw;
+pub use scene::Scene;
 pub use wait::{PATIENCE, eventually};

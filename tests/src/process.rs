@@ -164,6 +164,21 @@ impl Process {
         }
     }
 
+    /// Requires that a start failed with these words, and not by a panic.
+    ///
+    /// # Panics
+    /// When it goes on running, ends well, or says something else.
+    #[track_caller]
+    pub fn must_refuse_to_start(&mut self, words: &[&str]) {
+        let status = self.wait();
+        let log = self.log();
+        assert!(!status.success(), "{log}");
+        for word in words {
+            assert!(log.contains(word), "{word:?} is not in: {log}");
+        }
+        assert!(!log.contains("panicked"), "{log}");
+    }
+
     /// How it ended, if it has.
     pub fn exited(&mut self) -> Option<ExitStatus> {
         self.child.as_mut().and_then(|child| child.try_wait().unwrap())
