@@ -39,15 +39,20 @@ impl Bootstrap {
             let (cluster, epoch) = (adopted.cluster, adopted.configuration.epoch);
             return Some(Obstacle::AdoptedWithoutMe { cluster, epoch });
         }
-        if hello.file_digest != self.file.digest() {
-            return Some(Obstacle::AnotherFile { epoch: hello.file_epoch });
-        }
         if let Some(other) = self.twin_of(hello) {
             return Some(Obstacle::CopiedDirectory { storage: hello.storage, other });
         }
-        let cluster = hello.bound?;
-        let mine = self.candidate()?.cluster;
-        (mine != cluster).then_some(Obstacle::BoundElsewhere { cluster })
+        match hello.bound {
+            // Its file may have changed since; what it is bound to has not.
+            Some(cluster) => {
+                let mine = self.candidate()?.cluster;
+                (mine != cluster).then_some(Obstacle::BoundElsewhere { cluster })
+            }
+            None => {
+                let differs = hello.file_digest != self.file.digest();
+                differs.then_some(Obstacle::AnotherFile { epoch: hello.file_epoch })
+            }
+        }
     }
 
     /// Another node with the same data directory.

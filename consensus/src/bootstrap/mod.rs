@@ -275,9 +275,7 @@ impl Bootstrap {
             Phase::Gathering => {
                 if let Some(refusal) = self.told_to_stay_out() {
                     self.phase = Phase::Refused(refusal);
-                } else if self.obstacles(|node| self.keeps_from_binding(node)).is_empty()
-                    && let Some(first) = self.candidate()
-                {
+                } else if let Some(first) = self.agreed() {
                     let first = Arc::new(first);
                     out.push(BootstrapEffect::Bind(Arc::clone(&first)));
                     self.phase = Phase::Binding(first);
@@ -298,6 +296,14 @@ impl Bootstrap {
             }
             Phase::Binding(_) | Phase::Adopting(_) | Phase::Adopted(_) | Phase::Refused(_) => {}
         }
+    }
+
+    /// What all nodes agree to be bound to. Only on answers newer than the last question: a directory that was
+    /// emptied since an older one would never be bound to this.
+    fn agreed(&self) -> Option<Adopted> {
+        let fresh = self.peers.values().all(|peer| !peer.asked);
+        let free = fresh && self.obstacles(|node| self.keeps_from_binding(node)).is_empty();
+        if free { self.candidate() } else { None }
     }
 
     /// What this node would bind itself to, once it knows all storage ids.

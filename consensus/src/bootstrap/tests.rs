@@ -1,1 +1,0 @@
-//! Tests of the choice of the first configuration.
