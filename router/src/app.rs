@@ -1,0 +1,167 @@
+//! What every request needs: limits, figures, and the cluster as far as it is known.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use roundtable_common::units::ByteSize;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+
+use crate::clock::Clock;
+use crate::config::{Config, Limits};
+use crate::http::{Code, Problem};
+use crate::metrics::{Metrics, NodeFigures};
+use crate::topology::{Cluster, Phase};
+
+/// How a process comes to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// It serves.
+    Running,
+    /// It still serves, and tells load balancers to look elsewhere.
+    Leaving,
+    /// It ends what is in progress and takes nothing new.
+    Stopping,
+}
+
+/// Memory of values is counted in steps of this many bytes.
+const BODY_STEP_BYTES: usize = 1024;
+
+/// The router's state beside its coordinators.
+pub struct App {
+    config: Arc<Config>,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    phase: watch::Receiver<Phase>,
+    stage: AtomicU8,
+    requests: Arc<Semaphore>,
+    body_memory: Arc<Semaphore>,
+}
+
+impl App {
+    /// A router that serves as far as `phase` says.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        clock: Clock,
+        metrics: Arc<Metrics>,
+        phase: watch::Receiver<Phase>,
+    ) -> Self {
+        let steps = (config.limits.body_memory_max / BODY_STEP_BYTES).min(Semaphore::MAX_PERMITS);
+        let requests = config.limits.requests_max.min(Semaphore::MAX_PERMITS);
+        Self {
+            config,
+            clock,
+            metrics,
+            phase,
+            stage: AtomicU8::new(0),
+            requests: Arc::new(Semaphore::new(requests)),
+            body_memory: Arc::new(Semaphore::new(steps)),
+        }
+    }
+
+    /// What clients are allowed.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        &self.config.limits
+    }
+
+    /// The process's clock.
+    #[must_use]
+    pub fn clock(&self) -> Clock {
+        self.clock
+    }
+
+    /// The process's figures.
+    #[must_use]
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// How far the router is.
+    #[must_use]
+    pub fn phase(&self) -> Phase {
+        self.phase.borrow().clone()
+    }
+
+    /// How far the process is from its end.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.stage.load(Ordering::Acquire) {
+            0 => Stage::Running,
+            1 => Stage::Leaving,
+            _ => Stage::Stopping,
+        }
+    }
+
+    /// Goes on towards the end; never back.
+    pub fn advance(&self, stage: Stage) {
+        let number = match stage {
+            Stage::Running => 0,
+            Stage::Leaving => 1,
+            Stage::Stopping => 2,
+        };
+        self.stage.fetch_max(number, Ordering::AcqRel);
+    }
+
+    /// The cluster, for a request that needs one.
+    ///
+    /// # Errors
+    /// `no_quorum` while it is not known, with the reason.
+    pub fn cluster(&self) -> Result<Arc<Cluster>, Problem> {
+        match &*self.phase.borrow() {
+            Phase::Serving(cluster) => Ok(Arc::clone(cluster)),
+            Phase::Seeking { reason, .. } => Err(Problem::new(
+                Code::NoQuorum,
+                format!("the router does not know its cluster yet: {reason}"),
+            )),
+        }
+    }
+
+    /// A place among the requests in progress; it is given back when dropped.
+    ///
+    /// # Errors
+    /// `shutting_down` or `too_many_requests`.
+    pub fn admit(&self) -> Result<OwnedSemaphorePermit, Problem> {
+        if self.stage() == Stage::Stopping {
+            return Err(Problem::new(Code::ShuttingDown, "the router is stopping; use another one"));
+        }
+        Arc::clone(&self.requests).try_acquire_owned().map_err(|_| {
+            let detail =
+                format!("{} requests are in progress, as many as are taken", self.limits().requests_max);
+            Problem::new(Code::TooManyRequests, detail)
+        })
+    }
+
+    /// Memory for a value of up to `bytes`; it is given back when dropped.
+    ///
+    /// # Errors
+    /// `overloaded` when there is none left.
+    pub fn reserve_body(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Problem> {
+        let steps = u32::try_from(bytes.div_ceil(BODY_STEP_BYTES)).unwrap_or(u32::MAX);
+        Arc::clone(&self.body_memory).try_acquire_many_owned(steps).map_err(|_| {
+            let limit = ByteSize::new(self.limits().body_memory_max as u64);
+            Problem::new(Code::Overloaded, format!("values in progress take {limit}, as much as is taken"))
+        })
+    }
+
+    /// All figures as text.
+    ///
+    /// # Errors
+    /// When a collector can't write its metrics.
+    pub fn metrics_text(&self) -> Result<String, std::fmt::Error> {
+        if let Phase::Serving(cluster) = self.phase() {
+            let engine = cluster.engine();
+            let (stats, in_flight) = engine.stats();
+            self.metrics.set_coordinators(&stats, in_flight, engine.clock_offset_ms());
+            for link in engine.links() {
+                self.metrics.set_node(&NodeFigures {
+                    node: link.target.node.clone(),
+                    usable: link.is_usable(),
+                    queued: link.queued(),
+                    clock_offset_ms: link.status().clock_offset_ms,
+                });
+            }
+        }
+        self.metrics.encode()
+    }
+}

@@ -1,0 +1,96 @@
+//! For load balancers and orchestrators: is it alive, can it serve?
+
+use std::collections::BTreeMap;
+
+use hyper::StatusCode;
+use roundtable_consensus::NodeIndex;
+use serde::Serialize;
+
+use crate::app::{App, Stage};
+use crate::handlers::Reply;
+use crate::http::reply::json_reply;
+use crate::topology::{Cluster, Phase};
+
+/// Partitions that a body lists at most; a whole cluster may be out of reach.
+const PARTITIONS_LISTED_MAX: usize = 1_000;
+
+#[derive(Serialize)]
+struct Alive {
+    alive: bool,
+}
+
+#[derive(Serialize)]
+struct Readiness {
+    ready: bool,
+    /// A word for machines: `ready`, `no_quorum`, `seeking_cluster`, `shutting_down`.
+    state: &'static str,
+    reason: String,
+    /// Nodes that are not usable, and why.
+    nodes: BTreeMap<String, String>,
+    /// Partitions without a usable majority.
+    partitions: Vec<u16>,
+    partitions_unavailable: usize,
+}
+
+/// The process runs.
+pub(super) fn livez() -> Reply {
+    Reply::Whole(json_reply(StatusCode::OK, &Alive { alive: true }))
+}
+
+/// A majority of every partition can be reached; else which can't, and why.
+pub(super) fn readyz(app: &App) -> Reply {
+    let readiness = readiness(app);
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    Reply::Whole(json_reply(status, &readiness))
+}
+
+fn readiness(app: &App) -> Readiness {
+    let mut readiness = match app.phase() {
+        Phase::Seeking { reason, nodes } => Readiness {
+            ready: false,
+            state: "seeking_cluster",
+            reason,
+            nodes: nodes.into_iter().map(|(node, detail)| (node.to_string(), detail)).collect(),
+            partitions: Vec::new(),
+            partitions_unavailable: 0,
+        },
+        Phase::Serving(cluster) => of_cluster(&cluster),
+    };
+    if app.stage() != Stage::Running {
+        readiness.ready = false;
+        readiness.state = "shutting_down";
+        readiness.reason = "the router is stopping".to_owned();
+    }
+    readiness
+}
+
+fn of_cluster(cluster: &Cluster) -> Readiness {
+    let usable: Vec<bool> = cluster.engine().links().iter().map(|link| link.is_usable()).collect();
+    let is_usable = |node: NodeIndex| usable.get(usize::from(node.0)).copied().unwrap_or(false);
+    let lost: Vec<u16> = cluster
+        .partitions()
+        .filter(|(_, replicas)| !replicas.is_quorum(is_usable))
+        .map(|(partition, _)| partition.0)
+        .collect();
+    let nodes = cluster
+        .engine()
+        .links()
+        .iter()
+        .filter(|link| !is_usable(link.node))
+        .map(|link| (link.target.node.to_string(), link.status().detail))
+        .collect();
+    let ready = lost.is_empty();
+    let count = lost.len();
+    Readiness {
+        ready,
+        state: if ready { "ready" } else { "no_quorum" },
+        reason: if ready {
+            String::new()
+        } else {
+            format!("a majority of the replicas of {count} partitions cannot be reached")
+        },
+        nodes,
+        partitions: lost.into_iter().take(PARTITIONS_LISTED_MAX).collect(),
+        partitions_unavailable: count,
+    }
+}

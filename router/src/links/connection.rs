@@ -1,0 +1,130 @@
+//! One HTTP/1.1 connection to a node, driven by the task that uses it.
+
+use std::io;
+use std::pin::Pin;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{self, HeaderValue};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use roundtable_common::listen::HostPort;
+use roundtable_common::wire::{BODY_BYTES_MAX, CONTENT_TYPE, WireError};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// Why a node gave no usable answer.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// No connection within the time.
+    #[error("no connection to {address} within {after:?}")]
+    ConnectTimeout {
+        /// Where.
+        address: HostPort,
+        /// How long.
+        after: Duration,
+    },
+    /// The connection was refused, or the name not resolved.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// Where.
+        address: HostPort,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection broke.
+    #[error("the connection to the node broke: {0}")]
+    Broken(#[from] hyper::Error),
+    /// The other side closed the connection.
+    #[error("the node closed the connection")]
+    Closed,
+    /// The answer has another status than 200.
+    #[error("the node answered with status {0}")]
+    Status(StatusCode),
+    /// The answer's body is too large or broke off.
+    #[error("the node's answer broke off: {0}")]
+    Body(String),
+    /// The answer's body is not what was asked for.
+    #[error("the node's answer is malformed: {0}")]
+    Malformed(#[from] WireError),
+    /// No answer within the time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+}
+
+type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
+
+/// A connection. Its protocol runs inside [`Self::exchange`] and [`Self::closed`], so no other task stands between
+/// a node's answer and who waits for it.
+pub struct Connection {
+    sender: SendRequest<Full<Bytes>>,
+    driver: Pin<Box<Driver>>,
+    host: HeaderValue,
+}
+
+impl Connection {
+    /// Connects. A host name is resolved anew each time, and all its addresses are tried.
+    ///
+    /// # Errors
+    /// When no connection stands within `connect_timeout`.
+    pub async fn open(address: &HostPort, connect_timeout: Duration) -> Result<Self, LinkError> {
+        let connect = TcpStream::connect((address.host(), address.port()));
+        let stream = timeout(connect_timeout, connect)
+            .await
+            .map_err(|_| LinkError::ConnectTimeout { address: address.clone(), after: connect_timeout })?
+            .and_then(|stream| stream.set_nodelay(true).map(|()| stream))
+            .map_err(|source| LinkError::Connect { address: address.clone(), source })?;
+        let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+        let host = HeaderValue::from_str(&address.to_string())
+            .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
+        Ok(Self { sender, driver: Box::pin(driver), host })
+    }
+
+    /// Sends one request and waits for the whole answer.
+    ///
+    /// # Errors
+    /// When there is none, or its status is not 200. The connection is of no use then.
+    ///
+    /// # Cancel safety
+    /// Not cancel safe: drop the connection too.
+    pub async fn exchange(&mut self, mut request: Request<Full<Bytes>>) -> Result<Bytes, LinkError> {
+        let headers = request.headers_mut();
+        headers.insert(header::HOST, self.host.clone());
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        let sender = &mut self.sender;
+        let answer = async move {
+            sender.ready().await?;
+            let response = sender.send_request(request).await?;
+            let status = response.status();
+            let body = Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await;
+            let bytes = body.map_err(|error| LinkError::Body(error.to_string()))?.to_bytes();
+            if status == StatusCode::OK { Ok(bytes) } else { Err(LinkError::Status(status)) }
+        };
+        let mut answer = std::pin::pin!(answer);
+        tokio::select! {
+            biased;
+            result = &mut answer => return result,
+            // The connection ended, perhaps with the answer: it lies ready then.
+            _ = &mut self.driver => {}
+        }
+        answer.await
+    }
+
+    /// Whether another request can be sent.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// Waits until the other side closes the idle connection. The connection is of no use then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn closed(&mut self) {
+        // How it ended doesn't matter: nothing was under way.
+        let _ = (&mut self.driver).await;
+    }
+}

@@ -1,0 +1,138 @@
+//! Carries one lane's batches to a node, one at a time per worker; a lane has `depth` workers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Method, Request};
+use roundtable_common::wire::{BATCH_PATH, Refused, ReplyBatch, decode_replies, encode_requests};
+use roundtable_consensus::{Lane, Reply};
+use tokio::time::{Instant, sleep_until, timeout_at};
+use tracing::debug;
+
+use crate::engine::{Engine, SentRequest};
+use crate::links::connection::{Connection, LinkError};
+use crate::links::link::{Link, LinkItem};
+
+/// What came of a batch.
+enum Carried {
+    /// Replies in the order of the requests, and the node's time.
+    Answered { node_ms: u64, replies: Vec<Reply> },
+    /// The node did nothing of it.
+    Refused(Refused),
+    /// Nobody knows what the node did.
+    Lost(LinkError),
+}
+
+/// Runs until the task is dropped: takes a batch, carries it, and hands every reply or loss to its coordinator
+/// before it takes the next, so that what the replies set going leaves with it.
+pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
+    let mut connection = None;
+    loop {
+        let items = next_batch(&link, lane, &mut connection).await;
+        let started_us = engine.clock().mono_us();
+        let (batch, suspect_at_us) = link.health().batch_sent(started_us, lane);
+        let sent: Vec<SentRequest> = items.iter().map(|item| (item.shard, item.request.id)).collect();
+        let requests: Vec<_> = items.into_iter().map(|item| item.request).collect();
+        let body = encode_requests(&link.target, &requests);
+        drop(requests);
+        let carried = carry(&engine, &link, &mut connection, body, suspect_at_us).await;
+        link.returned(lane);
+        let now_us = engine.clock().mono_us();
+        engine.metrics().observe_batch(lane, sent.len(), now_us.saturating_sub(started_us));
+        match carried {
+            Carried::Answered { node_ms, replies } => {
+                let usable = link.health().batch_answered(now_us, batch);
+                link.note_clock(node_ms, engine.clock().now().wall_ms);
+                engine.on_usable(&link, usable);
+                engine.on_replies(link.node, node_ms, &sent, replies);
+            }
+            // A full queue says nothing about the node's health.
+            Carried::Refused(Refused::Overloaded) => {
+                let usable = link.health().batch_answered(now_us, batch);
+                engine.on_usable(&link, usable);
+                engine.on_lost(&link, &sent);
+            }
+            Carried::Refused(refused) => {
+                let usable = link.health().batch_refused(now_us, batch, refused.to_string());
+                link.wake_monitor();
+                engine.on_usable(&link, usable);
+                engine.on_lost(&link, &sent);
+            }
+            Carried::Lost(error) => {
+                debug!(node_id = %link.target.node, requests = sent.len(), %error, "batch lost");
+                connection = None;
+                let usable = link.health().batch_lost(now_us, batch, error.to_string());
+                link.wake_monitor();
+                engine.on_usable(&link, usable);
+                engine.on_lost(&link, &sent);
+            }
+        }
+    }
+}
+
+/// Waits for a batch; meanwhile notices when the idle connection ends, so that no batch is lost over a stale one.
+async fn next_batch(link: &Link, lane: Lane, connection: &mut Option<Connection>) -> Vec<LinkItem> {
+    loop {
+        if let Some(batch) = link.take(lane) {
+            return batch;
+        }
+        match connection {
+            Some(open) => tokio::select! {
+                () = link.filled(lane) => {}
+                () = open.closed() => *connection = None,
+            },
+            None => link.filled(lane).await,
+        }
+    }
+}
+
+/// Sends the body and waits for the answer: at `suspect_at_us` the node is suspected, and the answer still awaited.
+async fn carry(
+    engine: &Engine,
+    link: &Arc<Link>,
+    connection: &mut Option<Connection>,
+    body: Bytes,
+    suspect_at_us: u64,
+) -> Carried {
+    let lost_at = Instant::now() + link.config.batch_timeout;
+    let exchange = exchange(link, connection, body);
+    let mut exchange = std::pin::pin!(exchange);
+    let result = tokio::select! {
+        biased;
+        result = &mut exchange => result,
+        () = sleep_until(engine.clock().instant(suspect_at_us)) => {
+            engine.tick_health(link);
+            match timeout_at(lost_at, exchange).await {
+                Ok(result) => result,
+                Err(_) => Err(LinkError::Timeout(link.config.batch_timeout)),
+            }
+        }
+    };
+    match result.and_then(|answer| Ok(decode_replies(answer)?)) {
+        Ok(ReplyBatch { outcome: Err(refused), .. }) => Carried::Refused(refused),
+        Ok(ReplyBatch { sender, node_ms, outcome: Ok(replies) }) => match link.target.check(&sender) {
+            Ok(()) => Carried::Answered { node_ms, replies },
+            Err(refused) => Carried::Refused(refused),
+        },
+        Err(error) => Carried::Lost(error),
+    }
+}
+
+async fn exchange(link: &Link, connection: &mut Option<Connection>, body: Bytes) -> Result<Bytes, LinkError> {
+    let open = match connection.take().filter(Connection::is_open) {
+        Some(open) => open,
+        None => Connection::open(link.client.address(), connect_timeout(link)).await?,
+    };
+    let open = connection.insert(open);
+    let mut request = Request::new(Full::new(body));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = hyper::Uri::from_static(BATCH_PATH);
+    open.exchange(request).await
+}
+
+/// A connection is awaited no longer than the batch itself.
+fn connect_timeout(link: &Link) -> Duration {
+    link.config.connect_timeout.min(link.config.batch_timeout)
+}
