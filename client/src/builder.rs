@@ -16,7 +16,9 @@ pub(crate) const DEFAULT_ROUTER: &str = "http://127.0.0.1:7400";
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum BuildError {
     /// An address that is not a router's.
-    #[error("{found:?} is not a router's address: {problem}; expected http://HOST:PORT, such as {DEFAULT_ROUTER}")]
+    #[error(
+        "{found:?} is not a router's address: {problem}; expected http://HOST:PORT, such as {DEFAULT_ROUTER}"
+    )]
     Address {
         /// What was given.
         found: String,
@@ -135,8 +137,15 @@ mod tests {
 
     #[test]
     fn address_of_another_form_is_refused() {
-        for bad in ["", "127.0.0.1:7400", "https://a:1", "http://a:1/v1", "http://a:1/?x", "http://u:p@a:1", "http://:1"]
-        {
+        for bad in [
+            "",
+            "127.0.0.1:7400",
+            "https://a:1",
+            "http://a:1/v1",
+            "http://a:1/?x",
+            "http://u:p@a:1",
+            "http://:1",
+        ] {
             assert!(checked_address(bad).is_err(), "{bad}");
         }
     }

@@ -22,12 +22,21 @@ pub(crate) struct Call {
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
     write: Option<IdempotencyKey>,
+    takes_timeout: bool,
 }
 
 impl Call {
     /// A read of this path.
     pub(crate) fn read(path: String, query: Query) -> Self {
-        Self { method: Method::GET, path, query, headers: Vec::new(), body: Bytes::new(), write: None }
+        Self {
+            method: Method::GET,
+            path,
+            query,
+            headers: Vec::new(),
+            body: Bytes::new(),
+            write: None,
+            takes_timeout: true,
+        }
     }
 
     /// A write of this path, under a new name unless one is given.
@@ -36,7 +45,13 @@ impl Call {
         // Both forms of the key are plain ASCII, so this header always exists.
         let headers = HeaderValue::from_str(name.as_str()).map(|value| (IDEMPOTENCY_KEY, value));
         let headers = headers.into_iter().collect();
-        Self { method, path, query, headers, body: Bytes::new(), write: Some(name) }
+        Self { method, path, query, headers, body: Bytes::new(), write: Some(name), takes_timeout: true }
+    }
+
+    /// Of a path that takes no `timeout` parameter.
+    pub(crate) fn without_timeout(mut self) -> Self {
+        self.takes_timeout = false;
+        self
     }
 
     /// With this body.
@@ -82,7 +97,7 @@ impl Call {
         timeout_ms: Option<u128>,
     ) -> Result<Request<Full<Bytes>>, hyper::http::Error> {
         let mut target = format!("{router}{}{}", self.path, self.query.as_str());
-        if let Some(timeout_ms) = timeout_ms {
+        if let Some(timeout_ms) = timeout_ms.filter(|_| self.takes_timeout) {
             target.push(if self.query.as_str().is_empty() { '?' } else { '&' });
             target.push_str(&format!("timeout={timeout_ms}ms"));
         }

@@ -132,7 +132,10 @@ impl Client {
         }
         let (router, response) = self.engine.run(&call).await?;
         settled(&response)?;
-        Ok(Written { etag: etag(&router, &response.headers, Outcome::Unknown)?, created: response.status == 201 })
+        Ok(Written {
+            etag: etag(&router, &response.headers, Outcome::Unknown)?,
+            created: response.status == 201,
+        })
     }
 
     /// Writes a value only if the key does not exist.
@@ -209,11 +212,7 @@ impl Client {
     ///
     /// # Errors
     /// [`Error::PreconditionFailed`] when a condition does not hold; else as the outcome of the error says.
-    pub async fn touch(
-        &self,
-        key: impl AsRef<[u8]>,
-        touch: impl Into<Touch>,
-    ) -> Result<Option<ETag>, Error> {
+    pub async fn touch(&self, key: impl AsRef<[u8]>, touch: impl Into<Touch>) -> Result<Option<ETag>, Error> {
         let touch = touch.into();
         refuse_absent(&touch.condition)?;
         let query = Query::default().with("op", "touch").with("ttl", touch.ttl.parameter());
@@ -232,8 +231,10 @@ impl Client {
     /// # Errors
     /// When no router answers before the deadline, or the request is refused.
     pub async fn list(&self, listing: &Listing) -> Result<Page, Error> {
-        let (router, response) = self.engine.run(&Call::read("/v1/kv".to_owned(), listing.page_query())).await?;
-        Page::from_body(&response.body).map_err(|error| malformed(&router, &error.to_string(), Outcome::NotApplied))
+        let (router, response) =
+            self.engine.run(&Call::read("/v1/kv".to_owned(), listing.page_query())).await?;
+        Page::from_body(&response.body)
+            .map_err(|error| malformed(&router, &error.to_string(), Outcome::NotApplied))
     }
 
     /// All keys of a range, as a stream.
@@ -263,18 +264,22 @@ impl Client {
     /// # Errors
     /// When it does not answer.
     pub async fn readiness(&self) -> Result<Readiness, Error> {
-        let call = Call::read("/readyz".to_owned(), Query::default());
+        let call = Call::read("/readyz".to_owned(), Query::default()).without_timeout();
         let response = self.engine.once(&call).await?;
-        let detail = String::from_utf8_lossy(&response.body).trim().to_owned();
-        Ok(Readiness { ready: response.status.is_success(), detail })
+        Ok(Readiness::from_answer(response.status.is_success(), &response.body))
     }
 
     async fn read_json<T: serde::de::DeserializeOwned>(&self, path: String) -> Result<T, Error> {
-        let (router, response) = self.engine.run(&Call::read(path, Query::default())).await?;
+        let (router, response) =
+            self.engine.run(&Call::read(path, Query::default()).without_timeout()).await?;
         if !response.status.is_success() {
-            return Err(Error::Refused(Problem::from_body(response.status.as_u16(), &response.body)));
+            return Err(Error::Refused(Box::new(Problem::from_body(
+                response.status.as_u16(),
+                &response.body,
+            ))));
         }
-        serde_json::from_slice(&response.body).map_err(|error| malformed(&router, &error.to_string(), Outcome::NotApplied))
+        serde_json::from_slice(&response.body)
+            .map_err(|error| malformed(&router, &error.to_string(), Outcome::NotApplied))
     }
 }
 
@@ -290,7 +295,7 @@ fn settled(response: &Response) -> Result<(), Error> {
             current: text(&response.headers, &ETAG).and_then(|etag| etag.parse().ok()),
         }),
         status if !response.status.is_success() => {
-            Err(Error::Refused(Problem::from_body(status, &response.body)))
+            Err(Error::Refused(Box::new(Problem::from_body(status, &response.body))))
         }
         _ => Ok(()),
     }

@@ -77,14 +77,19 @@ async fn put_sends_conditions_ttl_and_content_type() {
 #[tokio::test]
 async fn write_whose_first_attempt_was_lost_is_repeated_under_the_same_name_elsewhere() {
     let first = TestRouter::start(vec![Step::Lose]).await;
-    let second = TestRouter::start(vec![Step::Answer(204, tag("02"), ""), Step::Answer(204, tag("03"), "")]).await;
+    let second =
+        TestRouter::start(vec![Step::Answer(204, tag("02"), ""), Step::Answer(204, tag("03"), "")]).await;
     let client = client(&[&first.address, &second.address]);
     assert_eq!(client.put("k", "v").await.unwrap().etag.as_str(), "02");
     let (lost, repeated) = (first.seen().remove(0), second.seen().remove(0));
     assert_eq!(lost.headers["idempotency-key"], repeated.headers["idempotency-key"]);
     assert_eq!((lost.method, lost.body), (repeated.method, repeated.body));
     client.put("k", "w").await.unwrap();
-    assert_eq!((first.seen().len(), second.seen().len()), (1, 2), "the router that answered is preferred now");
+    assert_eq!(
+        (first.seen().len(), second.seen().len()),
+        (1, 2),
+        "the router that answered is preferred now"
+    );
 }
 
 #[tokio::test]
@@ -130,7 +135,8 @@ async fn refusal_that_another_attempt_may_mend_is_repeated() {
 
 #[tokio::test]
 async fn refusal_for_good_is_not_repeated() {
-    let router = TestRouter::start(vec![problem(413, r#"{"code":"value_too_large","detail":"1 MiB"}"#)]).await;
+    let router =
+        TestRouter::start(vec![problem(413, r#"{"code":"value_too_large","detail":"1 MiB"}"#)]).await;
     let error = client(&[&router.address]).put("k", "v").await.unwrap_err();
     assert_eq!(error.to_string(), "refused: 413 value_too_large: 1 MiB");
     assert_eq!((error.outcome(), router.seen().len()), (Outcome::NotApplied, 1));
@@ -145,7 +151,9 @@ async fn increment_returns_the_number_or_the_refusal() {
     .await;
     let client = client(&[&router.address]);
     assert_eq!(client.increment("n", -42).await.unwrap().value, -41);
-    assert!(matches!(client.increment("n", 1).await, Err(Error::Refused(problem)) if problem.code == "not_a_counter"));
+    assert!(
+        matches!(client.increment("n", 1).await, Err(Error::Refused(problem)) if problem.code == "not_a_counter")
+    );
     assert!(router.seen()[0].target.starts_with("/v1/kv/n?op=increment&by=-42&timeout="));
 }
 

@@ -1,5 +1,8 @@
 //! What routers say of the cluster.
 
+use std::collections::BTreeMap;
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// The cluster as one router sees it. Members that this version does not know are left out.
@@ -100,6 +103,53 @@ pub struct ReplicaView {
 pub struct Readiness {
     /// A majority of every partition can be reached.
     pub ready: bool,
-    /// What the router says, in its own words.
-    pub detail: String,
+    /// Why it is not ready; empty if it is.
+    pub reason: String,
+    /// The nodes that the router cannot use, and why.
+    pub nodes: BTreeMap<String, String>,
+}
+
+#[derive(Deserialize)]
+struct RawReadiness {
+    #[serde(default)]
+    reason: String,
+    #[serde(default)]
+    nodes: BTreeMap<String, String>,
+}
+
+impl Readiness {
+    /// Reads an answer; of a body in another form the text is the reason.
+    pub(crate) fn from_answer(ready: bool, body: &[u8]) -> Self {
+        match serde_json::from_slice(body) {
+            Ok(RawReadiness { reason, nodes }) => Self { ready, reason, nodes },
+            Err(_) if ready => Self { ready, reason: String::new(), nodes: BTreeMap::new() },
+            Err(_) => {
+                let reason = String::from_utf8_lossy(body).trim().to_owned();
+                Self { ready, reason, nodes: BTreeMap::new() }
+            }
+        }
+    }
+}
+
+impl fmt::Display for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.ready { "ready" } else { "not ready" })?;
+        let nodes = self.nodes.iter().map(|(node, why)| format!("{node} ({why})"));
+        let parts: Vec<String> =
+            std::iter::once(self.reason.clone()).filter(|reason| !reason.is_empty()).chain(nodes).collect();
+        if parts.is_empty() { Ok(()) } else { write!(f, ": {}", parts.join(", ")) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn readiness_names_reason_and_nodes() {
+        let body = br#"{"ready":false,"reason":"no majority","nodes":{"n2":"refused"},"partitions":[1]}"#;
+        assert_eq!(Readiness::from_answer(false, body).to_string(), "not ready: no majority, n2 (refused)");
+        assert_eq!(Readiness::from_answer(false, b"bad gateway\n").to_string(), "not ready: bad gateway");
+        assert_eq!(Readiness::from_answer(true, b"ok").to_string(), "ready");
+    }
 }

@@ -29,6 +29,11 @@ impl Engine {
         Self { routers, transport: Transport::new(), attempt_timeout, deadline }
     }
 
+    /// How long a call tries in all.
+    pub(crate) fn deadline(&self) -> Duration {
+        self.deadline
+    }
+
     /// Makes one attempt at the preferred router, and no other.
     pub(crate) async fn once(&self, call: &Call) -> Result<Response, Error> {
         let router = self.routers.address(self.routers.preferred());
@@ -73,7 +78,7 @@ impl Engine {
             match attempts.judge(router, answer) {
                 Verdict::Settled(response) => {
                     let problem = Problem::from_body(response.status.as_u16(), &response.body);
-                    return Err(Error::Refused(problem));
+                    return Err(Error::Refused(Box::new(problem)));
                 }
                 Verdict::Failed(error) => return Err(error),
                 Verdict::Again { cause, retry_after } => {

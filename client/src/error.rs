@@ -71,7 +71,7 @@ pub enum Cause {
         /// The router's address.
         router: String,
         /// The answer.
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// A success whose headers or body make no sense; not a Roundtable router, perhaps.
     #[error("the answer of {router} cannot be understood: {detail}")]
@@ -98,7 +98,7 @@ pub enum Error {
     },
     /// A router refused the request for good; nothing changed.
     #[error("refused: {0}")]
-    Refused(Problem),
+    Refused(Box<Problem>),
     /// No attempt succeeded before the deadline, and none was applied.
     #[error("not applied after {attempts} attempt(s): {cause}")]
     Unavailable {
@@ -134,9 +134,10 @@ impl Error {
         match self {
             Self::InDoubt { .. } => Outcome::Unknown,
             Self::Malformed { outcome, .. } => *outcome,
-            Self::Request(_) | Self::PreconditionFailed { .. } | Self::Refused(_) | Self::Unavailable { .. } => {
-                Outcome::NotApplied
-            }
+            Self::Request(_)
+            | Self::PreconditionFailed { .. }
+            | Self::Refused(_)
+            | Self::Unavailable { .. } => Outcome::NotApplied,
         }
     }
 

@@ -58,7 +58,8 @@ pub(crate) struct RawItem {
 impl Item {
     /// Reads one line of a streamed listing.
     pub(crate) fn from_line(line: &[u8]) -> Result<Self, ItemError> {
-        let raw: RawItem = serde_json::from_slice(line).map_err(|error| ItemError::Json(error.to_string()))?;
+        let raw: RawItem =
+            serde_json::from_slice(line).map_err(|error| ItemError::Json(error.to_string()))?;
         match raw.status {
             Some(status) if raw.key.is_none() && raw.key_b64.is_none() => {
                 Err(ItemError::Problem(Problem::from_body(status, line)))

@@ -8,32 +8,7 @@
 //! Once one attempt of a write is in doubt, the call stays in doubt until an attempt brings a definite answer, even
 //! if the last thing heard is a router that says of *its* attempt that it was never applied.
 //!
-//! ```no_run
-//! use std::time::Duration;
-//! use roundtable_client::{Client, Condition, Error, Put};
-//!
-//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-//! let client = Client::builder()
-//!     .router("http://127.0.0.1:7400")
-//!     .router("http://127.0.0.1:7401")
-//!     .deadline(Duration::from_secs(5))
-//!     .build()?;
-//!
-//! client.put("greeting", "hello").await?;
-//! if let Some(entry) = client.get("greeting").await? {
-//!     // Replaces the value only if nobody changed it since it was read.
-//!     let change = Put::new("hello, world").condition(Condition::Matches(entry.etag));
-//!     match client.put("greeting", change).await {
-//!         Ok(written) => println!("the new version is {}", written.etag),
-//!         Err(Error::PreconditionFailed { current }) => println!("somebody was faster: {current:?}"),
-//!         Err(other) => return Err(other.into()),
-//!     }
-//! }
-//! let visits = client.increment("visits", 1).await?;
-//! println!("visit number {}", visits.value);
-//! # Ok(())
-//! # }
-//! ```
+//! A guide with an example is in `docs/client-library.md`.
 
 mod builder;
 mod call;
@@ -66,3 +41,8 @@ pub use listing::{Listing, Page};
 pub use problem::Problem;
 pub use scanner::Scanner;
 pub use write::{Condition, Delete, Increment, Put, Touch, Ttl};
+
+/// The guide's examples are compiled with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/client-library.md")]
+struct Guide;

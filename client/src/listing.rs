@@ -128,7 +128,8 @@ struct RawPage {
 
 impl Page {
     pub(crate) fn from_body(body: &[u8]) -> Result<Self, ItemError> {
-        let raw: RawPage = serde_json::from_slice(body).map_err(|error| ItemError::Json(error.to_string()))?;
+        let raw: RawPage =
+            serde_json::from_slice(body).map_err(|error| ItemError::Json(error.to_string()))?;
         let items = raw.items.into_iter().map(RawItem::into_item).collect::<Result<_, _>>()?;
         Ok(Self { items, next: raw.next })
     }

@@ -81,7 +81,8 @@ mod tests {
 
     #[test]
     fn query_encodes_values_and_leaves_out_what_is_absent() {
-        let query = Query::default().with("prefix", b"a/b=\xff").with_some("end", None::<&str>).with("limit", "5");
+        let query =
+            Query::default().with("prefix", b"a/b=\xff").with_some("end", None::<&str>).with("limit", "5");
         assert_eq!(query.as_str(), "?prefix=a%2Fb%3D%FF&limit=5");
         assert_eq!(Query::default().as_str(), "");
     }

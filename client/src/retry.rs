@@ -63,17 +63,17 @@ impl Attempts {
             409 | 412 => Verdict::Settled(response),
             404 if problem.says_key_absent() => Verdict::Settled(response),
             // Never applied, this time.
-            429 | 503 => self.again_or_give_up(router, problem, retry_after(&response)),
+            408 | 429 | 503 => self.again_or_give_up(router, problem, retry_after(&response)),
             // The router's own doubt, or a proxy's: it may have passed the request on.
             500..=599 => {
                 self.in_doubt |= self.write.is_some();
                 self.again_or_give_up(router, problem, retry_after(&response))
             }
             _ if self.in_doubt => {
-                let cause = Cause::Answered { router: router.to_owned(), problem };
+                let cause = Cause::Answered { router: router.to_owned(), problem: Box::new(problem) };
                 Verdict::Failed(self.give_up(cause))
             }
-            _ => Verdict::Failed(Error::Refused(problem)),
+            _ => Verdict::Failed(Error::Refused(Box::new(problem))),
         }
     }
 
@@ -89,19 +89,16 @@ impl Attempts {
 
     fn again_or_give_up(&self, router: &str, problem: Problem, retry_after: Option<Duration>) -> Verdict {
         let hopeless = problem.retryable == Some(false);
-        let cause = Cause::Answered { router: router.to_owned(), problem };
-        if hopeless {
-            Verdict::Failed(self.give_up(cause))
-        } else {
-            Verdict::Again { cause, retry_after }
-        }
+        let cause = Cause::Answered { router: router.to_owned(), problem: Box::new(problem) };
+        if hopeless { Verdict::Failed(self.give_up(cause)) } else { Verdict::Again { cause, retry_after } }
     }
 }
 
 /// The pause before the next attempt, after `rounds` times through all routers. `jitter` is drawn from 0 to 1, so
 /// that callers who failed together do not come back together.
 pub(crate) fn pause(rounds: u32, retry_after: Option<Duration>, jitter: f64) -> Duration {
-    let doubled = PAUSE_FIRST.saturating_mul(1_u32.checked_shl(rounds.min(16)).unwrap_or(u32::MAX)).min(PAUSE_MAX);
+    let doubled =
+        PAUSE_FIRST.saturating_mul(1_u32.checked_shl(rounds.min(16)).unwrap_or(u32::MAX)).min(PAUSE_MAX);
     let drawn = doubled.mul_f64(0.5 + jitter / 2.0);
     match retry_after {
         Some(asked) => asked + drawn.min(asked / 4),
@@ -125,7 +122,11 @@ mod tests {
 
     fn answer(status: u16, code: &str) -> Result<Response, Cause> {
         let body = Bytes::from(format!(r#"{{"code":"{code}"}}"#));
-        Ok(Response { status: StatusCode::from_u16(status).expect("a status"), headers: HeaderMap::new(), body })
+        Ok(Response {
+            status: StatusCode::from_u16(status).expect("a status"),
+            headers: HeaderMap::new(),
+            body,
+        })
     }
 
     fn lost() -> Result<Response, Cause> {
@@ -159,6 +160,7 @@ mod tests {
         assert_eq!(outcome_after(vec![refused_connection()]), Outcome::NotApplied);
         assert_eq!(outcome_after(vec![answer(503, "no_quorum")]), Outcome::NotApplied);
         assert_eq!(outcome_after(vec![answer(429, "too_many_requests")]), Outcome::NotApplied);
+        assert_eq!(outcome_after(vec![answer(408, "request_timeout")]), Outcome::NotApplied);
         assert_eq!(outcome_after(vec![answer(413, "value_too_large")]), Outcome::NotApplied);
         assert_eq!(outcome_after(vec![lost()]), Outcome::Unknown);
         assert_eq!(outcome_after(vec![answer(504, "outcome_unknown")]), Outcome::Unknown);
@@ -167,7 +169,8 @@ mod tests {
 
     #[test]
     fn doubt_survives_answers_that_speak_of_their_own_request() {
-        for later in [answer(503, "no_quorum"), answer(413, "value_too_large"), answer(404, "no_such_route")] {
+        for later in [answer(503, "no_quorum"), answer(413, "value_too_large"), answer(404, "no_such_route")]
+        {
             assert_eq!(outcome_after(vec![lost(), later]), Outcome::Unknown);
         }
         assert_eq!(outcome_after(vec![lost(), refused_connection()]), Outcome::Unknown);
@@ -175,7 +178,9 @@ mod tests {
 
     #[test]
     fn doubt_ends_with_a_definite_answer() {
-        for definite in [answer(204, ""), answer(412, "x"), answer(404, "not_found"), answer(409, "not_a_counter")] {
+        for definite in
+            [answer(204, ""), answer(412, "x"), answer(404, "not_found"), answer(409, "not_a_counter")]
+        {
             let mut state = write();
             assert!(matches!(state.judge("r", lost()), Verdict::Again { .. }));
             assert!(matches!(state.judge("r", definite), Verdict::Settled(_)));

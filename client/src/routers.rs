@@ -45,7 +45,8 @@ impl Routers {
     pub(crate) fn failed(&self, place: usize) {
         // Only the first of many calls that failed together moves the preference on; the others find it moved.
         let next = self.after(place);
-        let _moved_already = self.preferred.compare_exchange(place, next, Ordering::Relaxed, Ordering::Relaxed);
+        let _moved_already =
+            self.preferred.compare_exchange(place, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

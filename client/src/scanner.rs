@@ -8,6 +8,7 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::header::{ACCEPT, HeaderValue};
+use tokio::time::Instant;
 
 use crate::call::Call;
 use crate::engine::Engine;
@@ -32,6 +33,8 @@ pub struct Scanner {
     last: Option<Bytes>,
     stream: Option<Stream>,
     failures: u32,
+    /// When the stream last broke off without having brought a key since.
+    failing_since: Option<Instant>,
     done: bool,
 }
 
@@ -44,12 +47,17 @@ struct Stream {
     lines: VecDeque<Bytes>,
 }
 
-/// How often in a row a stream may break off without bringing a single key.
-const FAILURES_MAX: u32 = 20;
-
 impl Scanner {
     pub(crate) fn new(engine: Arc<Engine>, listing: Listing) -> Self {
-        Self { engine, rest: listing, last: None, stream: None, failures: 0, done: false }
+        Self {
+            engine,
+            rest: listing,
+            last: None,
+            stream: None,
+            failures: 0,
+            failing_since: None,
+            done: false,
+        }
     }
 
     /// The next item; `None` after the last.
@@ -66,7 +74,7 @@ impl Scanner {
             }
             match self.advance().await {
                 Ok(Some(item)) => {
-                    self.failures = 0;
+                    (self.failures, self.failing_since) = (0, None);
                     // After an interruption the last key comes once more.
                     if self.last.as_ref() != Some(&item.key) {
                         self.last = Some(item.key.clone());
@@ -111,7 +119,7 @@ impl Scanner {
         if matches!(cause, Cause::Malformed { .. }) {
             return Err(Error::Malformed { cause, outcome: Outcome::NotApplied });
         }
-        if self.failures > FAILURES_MAX {
+        if self.failing_since.get_or_insert_with(Instant::now).elapsed() >= self.engine.deadline() {
             return Err(Error::Unavailable { attempts: self.failures, cause });
         }
         self.engine.turn_away_and_pause(self.failures).await;
@@ -165,7 +173,9 @@ impl Stream {
 
     fn cause(&self, error: ItemError) -> Cause {
         match error {
-            ItemError::Problem(problem) => Cause::Answered { router: self.router.clone(), problem },
+            ItemError::Problem(problem) => {
+                Cause::Answered { router: self.router.clone(), problem: Box::new(problem) }
+            }
             other => self.malformed(other.to_string()),
         }
     }

@@ -1,13 +1,13 @@
 //! A router of the tests: it answers as a script says and remembers what it was asked.
 
-#![expect(clippy::unwrap_used, reason = "a helper of tests")]
-
 use std::collections::VecDeque;
+use std::pin::Pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::body::Incoming;
+use hyper::body::{Frame, Incoming};
 use hyper::service::service_fn;
 use hyper::{HeaderMap, Method, Request};
 use hyper_util::rt::TokioIo;
@@ -52,9 +52,11 @@ impl TestRouter {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
                 let (script, seen) = (Arc::clone(&script), Arc::clone(&remembered));
-                let service = service_fn(move |request| answer(request, Arc::clone(&script), Arc::clone(&seen)));
+                let service =
+                    service_fn(move |request| answer(request, Arc::clone(&script), Arc::clone(&seen)));
                 tokio::spawn(
-                    hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service),
+                    hyper::server::conn::http1::Builder::new()
+                        .serve_connection(TokioIo::new(stream), service),
                 );
             }
         });
@@ -98,25 +100,32 @@ async fn answer(
         Some(Step::Hang) => std::future::pending().await,
         Some(Step::Truncate(text)) => {
             let length = text.len() + 1;
-            let cut = Cut(Some(Bytes::from(text)));
+            let cut = Cut(Some(Bytes::from(text)), false);
             Ok(hyper::Response::builder().header("content-length", length).body(cut.boxed()).unwrap())
         }
         None => Ok(hyper::Response::builder().status(500).body(full("the script is over")).unwrap()),
     }
 }
 
-/// A body that fails after its only piece.
-struct Cut(Option<Bytes>);
+/// A body that fails after its only piece has been sent.
+struct Cut(Option<Bytes>, bool);
 
 impl hyper::body::Body for Cut {
     type Data = Bytes;
     type Error = std::io::Error;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
-        let piece = self.0.take().map(hyper::body::Frame::data).ok_or_else(|| std::io::Error::other("cut"));
-        std::task::Poll::Ready(Some(piece))
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if let Some(piece) = self.0.take() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        if !std::mem::replace(&mut self.1, true) {
+            // One more turn, in which the server writes the piece out.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(Some(Err(std::io::Error::other("cut"))))
     }
 }

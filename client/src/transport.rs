@@ -57,7 +57,12 @@ impl Transport {
     ///
     /// # Errors
     /// [`Cause::Connect`] when the request was certainly not sent; the others leave that open.
-    pub(crate) async fn attempt(&self, router: &str, call: &Call, budget: Duration) -> Result<Response, Cause> {
+    pub(crate) async fn attempt(
+        &self,
+        router: &str,
+        call: &Call,
+        budget: Duration,
+    ) -> Result<Response, Cause> {
         let asked_ms = budget.as_millis().clamp(1, 60_000);
         let exchange = async {
             let response = self.send(router, call, Some(asked_ms)).await?;

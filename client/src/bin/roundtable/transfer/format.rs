@@ -1,0 +1,119 @@
+//! How a file's records are keys and values: the options that import and export share.
+
+use clap::{Args, ValueEnum};
+
+use crate::failure::Failure;
+use crate::transfer::delimited::{Dialect, KeyColumn};
+
+/// A kind of file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object a line: {"key":"…","value":"…"}, or key_b64 and value_b64 for bytes that are not UTF-8
+    Ndjson,
+    /// Fields between commas, with "quotes" where needed; the value is the whole record as it stands in the file
+    Csv,
+    /// Fields between tabs, without quoting; the value is the whole record as it stands in the file
+    Tsv,
+}
+
+/// How a file's records are keys and values.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Format")]
+pub(crate) struct FormatArgs {
+    /// The kind of file
+    #[arg(long, value_enum, default_value_t = Format::Ndjson)]
+    format: Format,
+
+    /// CSV and TSV: the field that is the key, by its number from 1, or by its name in the header line
+    #[arg(long, value_name = "NAME|N", default_value = "1")]
+    key_column: String,
+
+    /// CSV and TSV: the character between fields, if not a comma or a tab; "\t" is a tab
+    #[arg(long, value_name = "CHAR", value_parser = parse_delimiter)]
+    delimiter: Option<u8>,
+
+    /// CSV and TSV with a named key column: the key under which the header line is stored
+    #[arg(long, value_name = "KEY", default_value = "#header")]
+    header_key: String,
+
+    /// What the keys have in front in the store and not in the file
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) key_prefix: String,
+}
+
+/// The options, checked.
+#[derive(Debug, Clone)]
+pub(crate) enum Layout {
+    /// One JSON object a line.
+    Ndjson,
+    /// One record of fields each.
+    Delimited {
+        /// How fields are separated and quoted.
+        dialect: Dialect,
+        /// Which field is the key.
+        key_column: KeyColumn,
+        /// Where the header line is stored, without the prefix; only if the key column has a name.
+        header_key: Option<String>,
+    },
+}
+
+impl FormatArgs {
+    /// Checks the options against each other.
+    pub(crate) fn layout(&self) -> Result<Layout, Failure> {
+        let (comma, quoting) = match self.format {
+            Format::Ndjson if self.delimiter.is_some() => {
+                return Err(Failure::Usage("--delimiter goes with --format csv or tsv".to_owned()));
+            }
+            Format::Ndjson => return Ok(Layout::Ndjson),
+            Format::Csv => (b',', true),
+            Format::Tsv => (b'\t', false),
+        };
+        let key_column = match self.key_column.parse::<usize>() {
+            Ok(0) => return Err(Failure::Usage("--key-column counts from 1".to_owned())),
+            Ok(number) => KeyColumn::Number(number),
+            Err(_) => KeyColumn::Name(self.key_column.clone()),
+        };
+        let header_key = matches!(key_column, KeyColumn::Name(_)).then(|| self.header_key.clone());
+        let dialect = Dialect { delimiter: self.delimiter.unwrap_or(comma), quoting };
+        Ok(Layout::Delimited { dialect, key_column, header_key })
+    }
+}
+
+fn parse_delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        br"\t" => Ok(b'\t'),
+        [byte] if !matches!(byte, b'\n' | b'\r' | b'"') => Ok(*byte),
+        _ => Err("expected one ASCII character that is neither a quote nor a line end".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn args(format: Format, key_column: &str, delimiter: Option<u8>) -> FormatArgs {
+        let (key_column, header_key) = (key_column.to_owned(), "#header".to_owned());
+        FormatArgs { format, key_column, delimiter, header_key, key_prefix: String::new() }
+    }
+
+    #[test]
+    fn layout_with_a_named_column_has_a_header() {
+        let layout = args(Format::Tsv, "code", None).layout().unwrap();
+        let Layout::Delimited { dialect, header_key, .. } = layout else { panic!("fields") };
+        assert_eq!(
+            (dialect, header_key.as_deref()),
+            (Dialect { delimiter: b'\t', quoting: false }, Some("#header"))
+        );
+        let layout = args(Format::Csv, "2", Some(b';')).layout().unwrap();
+        let Layout::Delimited { dialect, header_key, .. } = layout else { panic!("fields") };
+        assert_eq!((dialect, header_key), (Dialect { delimiter: b';', quoting: true }, None));
+    }
+
+    #[test]
+    fn layout_refuses_what_contradicts_itself() {
+        assert!(args(Format::Csv, "0", None).layout().is_err());
+        assert!(args(Format::Ndjson, "1", Some(b';')).layout().is_err());
+        assert_eq!(parse_delimiter(r"\t"), Ok(b'\t'));
+        assert!(["", "ab", "\"", "\n"].iter().all(|bad| parse_delimiter(bad).is_err()));
+    }
+}

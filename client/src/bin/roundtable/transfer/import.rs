@@ -1,0 +1,255 @@
+//! `roundtable import`.
+
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use clap::Args;
+use roundtable_client::{Client, Condition, Error, Put};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use crate::connect::Routers;
+use crate::duration;
+use crate::failure::Failure;
+use crate::output;
+use crate::transfer::Record;
+use crate::transfer::format::FormatArgs;
+use crate::transfer::progress::Progress;
+use crate::transfer::reader::{Entry, Located, ReadError, RecordReader};
+use crate::transfer::tally::Tally;
+
+/// Records read ahead of the calls.
+const READ_AHEAD: usize = 256;
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file; "-" is standard input
+    #[arg(default_value = "-")]
+    file: PathBuf,
+
+    #[command(flatten)]
+    format: FormatArgs,
+
+    /// How many records are under way at once
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    concurrency: u16,
+
+    /// Leave keys that exist as they are, and count them as failed
+    #[arg(long)]
+    create: bool,
+
+    /// Let every key expire this long from its import (ms, s, m, h, d)
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    ttl: Option<Duration>,
+
+    /// Keep this content type with every value
+    #[arg(long, value_name = "TYPE")]
+    content_type: Option<String>,
+
+    /// Stop at the first record that fails; those under way are finished
+    #[arg(long)]
+    stop_on_error: bool,
+
+    /// Print the summary as one JSON object on standard output
+    #[arg(long)]
+    json: bool,
+
+    /// How long each record is tried again under its idempotency key before it counts as failed
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    timeout: Duration,
+
+    #[command(flatten)]
+    routers: Routers,
+}
+
+/// How every record is stored.
+#[derive(Debug)]
+struct Storing {
+    client: Client,
+    key_prefix: Bytes,
+    create: bool,
+    ttl: Option<Duration>,
+    content_type: Option<String>,
+}
+
+/// One record's end.
+struct Done {
+    line: u64,
+    offset: u64,
+    key: Bytes,
+    value_bytes: usize,
+    took: Duration,
+    /// Whether it was stored, rather than over before it began.
+    result: Result<bool, Error>,
+}
+
+pub(crate) async fn run(args: ImportArgs) -> Result<(), Failure> {
+    let layout = args.format.layout()?;
+    let (input, bytes_total) = open(&args.file)?;
+    let reader = RecordReader::new(input, layout);
+    let storing = Storing {
+        client: args.routers.client(args.timeout)?,
+        key_prefix: args.format.key_prefix.into(),
+        create: args.create,
+        ttl: args.ttl,
+        content_type: args.content_type,
+    };
+    let mut import = Import {
+        storing: Arc::new(storing),
+        concurrency: usize::from(args.concurrency),
+        stop_on_error: args.stop_on_error,
+        progress: Progress::new(bytes_total),
+        tally: Tally::default(),
+        under_way: JoinSet::new(),
+        busy: HashSet::new(),
+        bytes_done: 0,
+    };
+    let begun = Instant::now();
+    let read = import.run(reader).await;
+    import.tally.seconds = begun.elapsed().as_secs_f64();
+    import.progress.finish();
+    report(&import.tally, args.json)?;
+    read.map_err(|error| Failure::Other(format!("{}: {error}", args.file.display())))?;
+    match import.tally.failed {
+        0 => Ok(()),
+        failed => Err(Failure::Records { failed, total: import.tally.total() }),
+    }
+}
+
+fn report(tally: &Tally, json: bool) -> Result<(), Failure> {
+    if json {
+        let line = serde_json::to_string(tally).map_err(|error| Failure::Other(error.to_string()))?;
+        return output::print_line(&line);
+    }
+    output::note(&tally.summary("imported"));
+    Ok(())
+}
+
+fn open(path: &Path) -> Result<(Box<dyn BufRead + Send>, Option<u64>), Failure> {
+    if path.as_os_str() == "-" {
+        return Ok((Box::new(BufReader::new(std::io::stdin())), None));
+    }
+    let failed = |error| Failure::io(format!("opening {}", path.display()), error);
+    let file = File::open(path).map_err(failed)?;
+    let metadata = file.metadata().map_err(failed)?;
+    let bytes_total = metadata.is_file().then_some(metadata.len());
+    Ok((Box::new(BufReader::with_capacity(1 << 16, file)), bytes_total))
+}
+
+/// An import under way. Records run side by side, except that two with the same key keep the order of the file.
+struct Import {
+    storing: Arc<Storing>,
+    concurrency: usize,
+    stop_on_error: bool,
+    progress: Progress,
+    tally: Tally,
+    under_way: JoinSet<Done>,
+    busy: HashSet<Bytes>,
+    bytes_done: u64,
+}
+
+impl Import {
+    async fn run(&mut self, mut reader: RecordReader<Box<dyn BufRead + Send>>) -> Result<(), ReadError> {
+        let (sender, mut entries) = mpsc::channel(READ_AHEAD);
+        // A pipe may block for ever: a thread that nobody waits for reads it, as far ahead as the channel allows.
+        std::thread::spawn(move || {
+            while let Some(next) = reader.next().transpose() {
+                let failed = next.is_err();
+                if sender.blocking_send(next).is_err() || failed {
+                    break;
+                }
+            }
+        });
+        let mut read = Ok(());
+        while let Some(next) = entries.recv().await {
+            match next {
+                Ok(located) => self.take(located).await,
+                Err(error) => read = Err(error),
+            }
+            if self.stop_on_error && self.tally.failed > 0 {
+                break;
+            }
+        }
+        while self.finish_one().await {}
+        read
+    }
+
+    async fn take(&mut self, located: Located) {
+        let Located { line, offset, entry } = located;
+        match entry {
+            Entry::Blank => self.tally.skipped += 1,
+            Entry::Record(Err(error)) => self.failed(line, None, &error.to_string()),
+            Entry::Record(Ok(record)) => {
+                while self.under_way.len() >= self.concurrency || self.busy.contains(&record.key) {
+                    self.finish_one().await;
+                }
+                if self.stop_on_error && self.tally.failed > 0 {
+                    return;
+                }
+                self.busy.insert(record.key.clone());
+                let storing = Arc::clone(&self.storing);
+                self.under_way.spawn(async move { storing.store(line, offset, record).await });
+            }
+        }
+    }
+
+    /// Waits for one record. Whether there was one under way.
+    async fn finish_one(&mut self) -> bool {
+        let done = match self.under_way.join_next().await {
+            None => return false,
+            Some(Ok(done)) => done,
+            Some(Err(error)) => std::panic::resume_unwind(error.into_panic()),
+        };
+        self.busy.remove(&done.key);
+        self.bytes_done = self.bytes_done.max(done.offset);
+        match done.result {
+            Ok(true) => self.tally.count(done.value_bytes, done.took),
+            Ok(false) => self.tally.skipped += 1,
+            Err(error) => self.failed(done.line, Some(&done.key), &error.to_string()),
+        }
+        self.progress.show(self.bytes_done, &self.tally);
+        true
+    }
+
+    fn failed(&mut self, line: u64, key: Option<&[u8]>, why: &str) {
+        self.tally.failed += 1;
+        let key = key.map_or_else(String::new, |key| format!(" key {}:", output::display(key)));
+        self.progress.note(&format!("line {line}:{key} {why}"));
+    }
+}
+
+impl Storing {
+    async fn store(&self, line: u64, offset: u64, record: Record) -> Done {
+        let begun = Instant::now();
+        let (key, value_bytes) = (record.key.clone(), record.value.len());
+        let result = self.put(record).await;
+        Done { line, offset, key, value_bytes, took: begun.elapsed(), result }
+    }
+
+    async fn put(&self, record: Record) -> Result<bool, Error> {
+        let mut put = Put::new(record.value);
+        if let Some(expires_at_ms) = record.expires_at_ms {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let left = Duration::from_millis(expires_at_ms).saturating_sub(now);
+            if left.as_millis() == 0 {
+                return Ok(false);
+            }
+            put = put.ttl(left);
+        } else if let Some(ttl) = self.ttl {
+            put = put.ttl(ttl);
+        }
+        if self.create {
+            put = put.condition(Condition::Absent);
+        }
+        if let Some(content_type) = &self.content_type {
+            put = put.content_type(content_type);
+        }
+        let key = [&self.key_prefix[..], &record.key[..]].concat();
+        self.client.put(key, put).await.map(|_written| true)
+    }
+}

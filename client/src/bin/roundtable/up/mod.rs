@@ -1,0 +1,96 @@
+//! `roundtable up`: a cluster on this machine.
+//!
+//! The nodes and routers are children of this process. Each has the reading end of a pipe as its standard input and
+//! stops when the pipe ends (`--stop-on-stdin-close`): the system closes the pipe whatever way this process ends, so
+//! the children never outlive it.
+
+mod binaries;
+mod child;
+mod layout;
+mod lock;
+mod ports;
+pub(crate) mod processes;
+mod ready;
+mod supervisor;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::duration;
+use crate::failure::Failure;
+use crate::output;
+use crate::up::binaries::Binaries;
+use crate::up::layout::Layout;
+use crate::up::lock::Lock;
+use crate::up::supervisor::Supervisor;
+
+#[derive(Debug, Args)]
+pub(crate) struct UpArgs {
+    /// How many storage nodes (default 3, or those of the folder's cluster.toml)
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    nodes: Option<u16>,
+
+    /// How many routers; each further one listens one port higher
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=16))]
+    routers: u16,
+
+    /// The folder that keeps the data, the logs, cluster.toml and processes.json
+    #[arg(long, value_name = "DIR", default_value = "data")]
+    data_dir: PathBuf,
+
+    /// Where the first router listens
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
+    listen: SocketAddr,
+
+    /// Node 1 listens one port above this, node 2 two above, and so on
+    #[arg(long, value_name = "PORT", default_value_t = 7410)]
+    node_port: u16,
+
+    /// How many nodes hold each key (default 3, or all nodes if there are fewer); for a new folder only
+    #[arg(long, value_name = "N")]
+    replication_factor: Option<u16>,
+
+    /// A node.toml for every node
+    #[arg(long, value_name = "PATH")]
+    node_config: Option<PathBuf>,
+
+    /// A router.toml for every router
+    #[arg(long, value_name = "PATH")]
+    router_config: Option<PathBuf>,
+
+    /// Where roundtable-node and roundtable-router are (default: beside this program)
+    #[arg(long, value_name = "DIR", env = "ROUNDTABLE_BIN_DIR")]
+    bin_dir: Option<PathBuf>,
+
+    /// Listen on other addresses than loopback, where anyone may read and write
+    #[arg(long)]
+    insecure_listen: bool,
+
+    /// Start a process again when it ends by itself
+    #[arg(long)]
+    restart: bool,
+
+    /// How long the cluster may take to get ready
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = duration::parse)]
+    ready_timeout: Duration,
+}
+
+pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
+    let binaries = Binaries::find(args.bin_dir.as_deref())?;
+    let _lock = Lock::take(&args.data_dir)?;
+    let layout = Layout::prepare(&args)?;
+    // A list is left over only when an earlier run was killed; its processes may be stopping still.
+    let earlier = processes::read(&layout.processes_file()).unwrap_or_default();
+    processes::remove(&layout)?;
+    ports::check(&layout, &earlier).await?;
+    let mut supervisor = Supervisor::start(&args, &binaries, layout)?;
+    let ended = supervisor.run(args.ready_timeout).await;
+    supervisor.stop().await;
+    if ended.is_ok() {
+        output::note("stopped");
+    }
+    ended
+}
