@@ -1,0 +1,73 @@
+//! What goes wrong, and when: drawn from the seed, bounded so that a majority could always work in the end.
+
+use roundtable_consensus::{DiskSpace, Rng};
+
+/// One thing that goes wrong, or comes right again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// The node's process is killed; it starts again after this time.
+    KillNode(usize, u64),
+    /// Every node is killed at once; they start again after this time.
+    KillAll(u64),
+    /// The node stands still for this time.
+    FreezeNode(usize, u64),
+    /// The router's process is killed and starts again at once, knowing nothing.
+    KillRouter(usize),
+    /// Messages between a router and a node are cut for a time, in one direction or both.
+    Cut(usize, usize, Direction, u64),
+    /// The network gets worse or better.
+    Weather,
+    /// A clock jumps.
+    NodeClock(usize, i64),
+    /// A router's clock jumps.
+    RouterClock(usize, i64),
+    /// The node's disk has this much room from now on.
+    Space(usize, DiskSpace),
+    /// The node's directory is lost for good.
+    LoseDirectory(usize),
+}
+
+/// Which way a cut goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    ToNode,
+    ToRouter,
+    Both,
+}
+
+/// Draws the next fault.
+pub(crate) fn draw(rng: &mut Rng, nodes: usize, routers: usize) -> Fault {
+    let node = below(rng, nodes);
+    let router = below(rng, routers);
+    let skew_ms = i64::try_from(rng.up_to(16_000)).unwrap_or(0) - 8_000;
+    match rng.up_to(19) {
+        0..=4 => Fault::KillNode(node, 10_000 + rng.up_to(2_000_000)),
+        5 => Fault::KillAll(10_000 + rng.up_to(500_000)),
+        6..=8 => Fault::FreezeNode(node, 10_000 + rng.up_to(2_000_000)),
+        9 | 10 => Fault::KillRouter(router),
+        11..=13 => {
+            let direction = match rng.up_to(2) {
+                0 => Direction::ToNode,
+                1 => Direction::ToRouter,
+                _ => Direction::Both,
+            };
+            Fault::Cut(router, node, direction, 10_000 + rng.up_to(2_000_000))
+        }
+        14 | 15 => Fault::Weather,
+        16 => Fault::NodeClock(node, skew_ms / 8),
+        17 => Fault::RouterClock(router, skew_ms),
+        18 => {
+            let space = match rng.up_to(2) {
+                0 => DiskSpace::Enough,
+                1 => DiskSpace::Low,
+                _ => DiskSpace::Critical,
+            };
+            Fault::Space(node, space)
+        }
+        _ => Fault::LoseDirectory(node),
+    }
+}
+
+fn below(rng: &mut Rng, count: usize) -> usize {
+    usize::try_from(rng.up_to(count as u64 - 1)).unwrap_or(0)
+}

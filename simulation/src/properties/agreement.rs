@@ -1,0 +1,23 @@
+//! Agreement: for one key and one ballot there is at most one register.
+
+use std::collections::BTreeMap;
+
+use roundtable_consensus::{Ballot, Key, Register};
+
+/// Every register that was ever proposed, by key and ballot.
+#[derive(Debug, Default)]
+pub(crate) struct Agreement {
+    registers: BTreeMap<(Key, Ballot), Register>,
+}
+
+impl Agreement {
+    /// Takes note of a register in an Accept on its way to a node.
+    pub(crate) fn on_accept(&mut self, key: &Key, register: &Register) -> Result<(), String> {
+        let known = self.registers.entry((key.clone(), register.accepted)).or_insert_with(|| register.clone());
+        if known == register {
+            Ok(())
+        } else {
+            Err(format!("two registers of {key:?} at one ballot: {known:?} and {register:?}"))
+        }
+    }
+}

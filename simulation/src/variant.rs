@@ -1,0 +1,71 @@
+//! Deliberately broken variants: the properties must catch each of them, or they prove nothing.
+//!
+//! They live in the simulation's drivers, around the code that ships; nothing of them is in the product.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// What a simulated cluster does wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
+pub enum Variant {
+    /// Nothing: the product.
+    #[default]
+    Sound,
+    /// A restarted node forgets its horizon, and with it every promise of its last run.
+    NoHorizon,
+    /// A node answers before its writes are synced.
+    AnswersBeforeSync,
+    /// Routers read from one replica.
+    ReadsFromOneReplica,
+    /// Routers take one replica's word for a majority's.
+    MinorityQuorums,
+    /// Nodes tell registers without their history.
+    HistoryForgotten,
+    /// A node that lost its directory votes under its old name.
+    AmnesiacVotes,
+    /// Nodes forget promises while they run.
+    PromisesForgotten,
+}
+
+impl Variant {
+    /// All that must be caught.
+    pub const BROKEN: [Self; 7] = [
+        Self::NoHorizon,
+        Self::AnswersBeforeSync,
+        Self::ReadsFromOneReplica,
+        Self::MinorityQuorums,
+        Self::HistoryForgotten,
+        Self::AmnesiacVotes,
+        Self::PromisesForgotten,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Sound => "sound",
+            Self::NoHorizon => "no-horizon",
+            Self::AnswersBeforeSync => "answers-before-sync",
+            Self::ReadsFromOneReplica => "reads-from-one-replica",
+            Self::MinorityQuorums => "minority-quorums",
+            Self::HistoryForgotten => "history-forgotten",
+            Self::AmnesiacVotes => "amnesiac-votes",
+            Self::PromisesForgotten => "promises-forgotten",
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Variant {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        std::iter::once(Self::Sound).chain(Self::BROKEN).find(|variant| variant.name() == text).ok_or_else(|| {
+            let names: Vec<&str> = Self::BROKEN.iter().map(|variant| variant.name()).collect();
+            format!("{text:?} is no variant; accepted are sound, {}", names.join(", "))
+        })
+    }
+}

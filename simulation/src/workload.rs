@@ -1,0 +1,232 @@
+//! Clients: each makes one call after the other through any router, and keeps what it saw.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use roundtable_consensus::{
+    Answer, Change, ClientKey, Condition, Content, Expiry, Failure, Hlc, Key, OpId, Operation as Ask, Outcome, Rng,
+    Task, Value, Version,
+};
+
+use crate::checker::{Call, Demand, Ending, Operation};
+
+/// How often a client repeats a call of unknown outcome under its idempotency key.
+const REPEATS_MAX: u32 = 4;
+
+/// What the clients do.
+#[derive(Debug, Clone)]
+pub struct WorkloadConfig {
+    /// Clients at once.
+    pub clients: u32,
+    /// Keys of plain values; as many counters beside them.
+    pub keys: u32,
+    /// Calls of each client.
+    pub calls: u32,
+}
+
+/// A call on its way.
+#[derive(Debug, Clone)]
+pub(crate) struct Pending {
+    pub(crate) key: Key,
+    call: Call,
+    client_key: Option<ClientKey>,
+    ttl_ms: Option<u64>,
+    invoked: u64,
+    repeats: u32,
+}
+
+#[derive(Debug)]
+pub(crate) struct Client {
+    number: u32,
+    calls_left: u32,
+    pub(crate) pending: Option<Pending>,
+    /// The version that the client last saw of each key.
+    seen: BTreeMap<Key, Version>,
+}
+
+/// What follows from an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The call is over.
+    Done,
+    /// The same call again, under the same idempotency key.
+    Repeat,
+}
+
+/// Everything that clients saw, by key.
+#[derive(Debug, Default)]
+pub(crate) struct Record {
+    pub(crate) histories: BTreeMap<Key, Vec<Operation>>,
+    pub(crate) calls: u64,
+    pub(crate) in_doubt: u64,
+    pub(crate) never_applied: u64,
+}
+
+impl Client {
+    pub(crate) fn new(number: u32, config: &WorkloadConfig) -> Self {
+        Self { number, calls_left: config.calls, pending: None, seen: BTreeMap::new() }
+    }
+
+    /// A client that makes one read and nothing else.
+    pub(crate) fn auditor(number: u32, key: Key, true_us: u64) -> Self {
+        let read = Pending { key, call: Call::Read, client_key: None, ttl_ms: None, invoked: true_us, repeats: 0 };
+        Self { number, calls_left: 0, pending: Some(read), seen: BTreeMap::new() }
+    }
+
+    pub(crate) fn is_done(&self) -> bool {
+        self.calls_left == 0 && self.pending.is_none()
+    }
+
+    /// Chooses the next call; `None` when the client has made all of its calls.
+    pub(crate) fn choose(&mut self, true_us: u64, true_ms: u64, config: &WorkloadConfig, rng: &mut Rng) -> Option<()> {
+        self.calls_left = self.calls_left.checked_sub(1)?;
+        let number = rng.up_to(u64::from(config.keys) * 2 - 1);
+        let counter = number % 2 == 1;
+        let key = Key::new(format!("{}{}", if counter { "counter" } else { "value" }, number / 2)).ok()?;
+        let (call, ttl_ms) = if counter { (counter_call(rng), None) } else { self.value_call(&key, rng) };
+        let keyed = call != Call::Read && rng.up_to(1) == 0;
+        let client_key = keyed.then(|| ClientKey {
+            id: OpId(u128::from(rng.next_u64())),
+            birth: Hlc::from_millis(true_ms),
+            fingerprint: 1,
+        });
+        self.pending = Some(Pending { key, call, client_key, ttl_ms, invoked: true_us, repeats: 0 });
+        Some(())
+    }
+
+    fn value_call(&self, key: &Key, rng: &mut Rng) -> (Call, Option<u64>) {
+        let value = i64::try_from(rng.next_u64() >> 2).unwrap_or(0);
+        let demand = self.demand(key, rng);
+        match rng.up_to(9) {
+            0..=3 => (Call::Read, None),
+            4..=6 => (Call::Put(value, demand), (rng.up_to(4) == 0).then(|| 500 + rng.up_to(4_000))),
+            7 => (Call::Delete(demand), None),
+            8 => (Call::Touch(demand), None),
+            _ => (Call::Put(value, Demand::Absent), None),
+        }
+    }
+
+    fn demand(&self, key: &Key, rng: &mut Rng) -> Demand {
+        match (rng.up_to(3), self.seen.get(key)) {
+            (0 | 1, Some(version)) => Demand::Version(*version),
+            (2, _) => Demand::Exists,
+            _ => Demand::None,
+        }
+    }
+
+    /// What the router is asked, given its corrected clock.
+    pub(crate) fn task(&self, hybrid_ms: u64) -> Option<Task> {
+        let pending = self.pending.as_ref()?;
+        let expiry = pending.ttl_ms.map_or(Expiry::Never, |ttl_ms| Expiry::At(hybrid_ms + ttl_ms));
+        let (change, demand) = match pending.call {
+            Call::Read | Call::Expiry(_) => return Some(Task::Read),
+            Call::Put(value, demand) => {
+                let value = Value { bytes: Bytes::from(value.to_string()), ..Value::default() };
+                (Change::Put { value, expiry }, demand)
+            }
+            Call::Delete(demand) => (Change::Delete, demand),
+            Call::Increment(by) => (Change::Increment { by, expiry: Expiry::Never }, Demand::None),
+            Call::Touch(demand) => (Change::Touch { expiry: Expiry::Never }, demand),
+        };
+        let condition = match demand {
+            Demand::None => Condition::None,
+            Demand::Exists => Condition::Exists,
+            Demand::Absent => Condition::Absent,
+            Demand::Version(version) => Condition::Matches(vec![version]),
+        };
+        Some(Task::Change(Ask { change, condition, client_key: pending.client_key }))
+    }
+
+    /// Whether a router with this clock takes the call: a key from the future is refused before anything is tried.
+    pub(crate) fn is_acceptable(&self, hybrid_ms: u64) -> bool {
+        let birth = self.pending.as_ref().and_then(|pending| pending.client_key).map(|key| key.birth.millis());
+        birth.is_none_or(|birth| birth <= hybrid_ms + 1_000)
+    }
+
+    /// Takes the answer; `None` when the router died with the call.
+    pub(crate) fn on_answer(
+        &mut self,
+        true_us: u64,
+        answer: Option<Result<Answer, Failure>>,
+        record: &mut Record,
+    ) -> Next {
+        let Some(mut pending) = self.pending.take() else { return Next::Done };
+        let ending = answer.as_ref().and_then(|answer| answer.as_ref().ok()).and_then(ending);
+        if let Some(ending) = ending {
+            self.notice(&pending.key, &ending);
+            record.add(self.number, &pending, Some((true_us, ending)));
+            return Next::Done;
+        }
+        let refused = matches!(answer, Some(Err(failure)) if failure != Failure::Unknown);
+        let forgotten = matches!(answer, Some(Ok(_)));
+        if pending.call == Call::Read {
+            record.calls += 1;
+            return Next::Done;
+        }
+        if refused && pending.repeats == 0 {
+            // This request is never applied: if its effect shows up, the judge finds a value that nobody wrote.
+            record.calls += 1;
+            record.never_applied += 1;
+            return Next::Done;
+        }
+        if pending.client_key.is_some() && pending.repeats < REPEATS_MAX && !forgotten {
+            pending.repeats += 1;
+            self.pending = Some(pending);
+            return Next::Repeat;
+        }
+        record.add(self.number, &pending, None);
+        Next::Done
+    }
+
+    fn notice(&mut self, key: &Key, ending: &Ending) {
+        match ending {
+            Ending::Found(_, version) | Ending::Wrote { version, .. } | Ending::Counted(_, version) => {
+                self.seen.insert(key.clone(), *version);
+            }
+            Ending::Refused(Some(version)) => {
+                self.seen.insert(key.clone(), *version);
+            }
+            Ending::Nothing | Ending::Removed | Ending::Refused(None) => {}
+        }
+    }
+}
+
+impl Record {
+    fn add(&mut self, client: u32, pending: &Pending, ended: Option<(u64, Ending)>) {
+        self.calls += 1;
+        self.in_doubt += u64::from(ended.is_none());
+        let history = self.histories.entry(pending.key.clone()).or_default();
+        history.push(Operation { client, call: pending.call, invoked: pending.invoked, ended });
+        if let (Call::Put(value, _), Some(_)) = (pending.call, pending.ttl_ms) {
+            let expiry = Call::Expiry(value);
+            history.push(Operation { client, call: expiry, invoked: pending.invoked, ended: None });
+        }
+    }
+}
+
+fn counter_call(rng: &mut Rng) -> Call {
+    if rng.up_to(3) == 0 { Call::Read } else { Call::Increment(1) }
+}
+
+fn ending(answer: &Answer) -> Option<Ending> {
+    Some(match answer {
+        Answer::State(register) => match &register.content {
+            Content::Live(value) => {
+                Ending::Found(std::str::from_utf8(&value.bytes).ok()?.parse().ok()?, register.version)
+            }
+            Content::Tombstone => Ending::Nothing,
+            Content::Withheld { .. } => return None,
+        },
+        Answer::Settled(outcome) => match outcome {
+            Outcome::Created(version) => Ending::Wrote { version: *version, created: Some(true) },
+            Outcome::Replaced(version) => Ending::Wrote { version: *version, created: Some(false) },
+            Outcome::Touched(version) => Ending::Wrote { version: *version, created: Some(false) },
+            Outcome::Deleted(_) => Ending::Removed,
+            Outcome::Incremented { version, value } => Ending::Counted(*value, *version),
+            Outcome::PreconditionFailed { current } => Ending::Refused(*current),
+            Outcome::NotFound => Ending::Nothing,
+            Outcome::NotACounter | Outcome::CounterOverflow => return None,
+        },
+        Answer::KeyReused | Answer::Forgotten => return None,
+    })
+}

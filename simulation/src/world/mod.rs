@@ -1,0 +1,245 @@
+//! The world: one queue of events, one seed, one run.
+//!
+//! Time is a number. Whatever happens next is the earliest event or timer; whatever is left to chance is drawn from
+//! the seed, so the same seed gives the same run to the last message. A run has two halves: first clients call
+//! while faults strike; then the faults end, everything starts again, and the cluster must settle and serve.
+
+mod mishaps;
+mod traffic;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use roundtable_consensus::{Key, NodeIndex, Register, ReplicaSet, Reply, Request, Rng, Token};
+
+use crate::faults::Direction;
+use crate::network::Network;
+use crate::node::{Asker, Node};
+use crate::properties::{Agreement, Lineage, judge_histories};
+use crate::report::Report;
+use crate::router::Router;
+use crate::variant::Variant;
+use crate::workload::{Client, Record, WorkloadConfig};
+
+/// The true time at which every run begins, in unix milliseconds.
+const START_MS: u64 = 1_790_000_000_000;
+
+/// A run that needs more events than this does not come to rest.
+const EVENTS_MAX: u64 = 5_000_000;
+
+/// What a run consists of.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Everything left to chance is drawn from it.
+    pub seed: u64,
+    /// Storage nodes, all of them replicas of every key.
+    pub nodes: usize,
+    /// Routers.
+    pub routers: usize,
+    /// What clients do.
+    pub workload: WorkloadConfig,
+    /// The mean time between faults in microseconds; 0 for none.
+    pub fault_every_us: u64,
+    /// What is deliberately wrong.
+    pub variant: Variant,
+}
+
+impl Plan {
+    /// The plan of the checks for a seed.
+    #[must_use]
+    pub fn standard(seed: u64) -> Self {
+        Self {
+            seed,
+            nodes: if seed % 4 == 3 { 5 } else { 3 },
+            routers: if seed.is_multiple_of(2) { 3 } else { 2 },
+            workload: WorkloadConfig { clients: 6, keys: 2, calls: 40 },
+            fault_every_us: 400_000,
+            variant: Variant::Sound,
+        }
+    }
+}
+
+#[derive(Debug)]
+enum Event {
+    ToNode(usize, Asker, Request),
+    ToRouter(usize, Asker, Reply),
+    Lost(Asker, usize, u64),
+    Synced(usize, u32),
+    NodeTick(usize),
+    Call(usize),
+    Fault,
+    StartNode(usize, u32),
+    Thaw(usize, u32),
+    Heal(usize, usize, Direction),
+    Probe(Asker, usize),
+    ProbeAnswer(Asker, usize, Option<(bool, u64)>),
+}
+
+/// One run.
+#[derive(Debug)]
+struct World {
+    plan: Plan,
+    rng: Rng,
+    now_us: u64,
+    serial: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    network: Network,
+    nodes: Vec<Node>,
+    routers: Vec<Router>,
+    replicas: Arc<ReplicaSet>,
+    clients: Vec<Client>,
+    /// Whose call a router's answer ends, and since when it runs; by router, its life and its token.
+    callers: BTreeMap<(usize, u32, Token), (usize, u64)>,
+    /// What a node's yes refers to: registers in Accepts, by router, its life and the request.
+    proposed: BTreeMap<(usize, u32, u64), (Key, Register)>,
+    record: Record,
+    report: Report,
+    agreement: Agreement,
+    lineage: Lineage,
+    faults_on: bool,
+    violation: Option<String>,
+}
+
+/// Runs a plan.
+///
+/// # Errors
+/// The first property that did not hold, with what is needed to understand it.
+pub fn run(plan: Plan) -> Result<Report, String> {
+    World::new(plan).run()
+}
+
+impl World {
+    fn new(plan: Plan) -> Self {
+        let mut rng = Rng::new(plan.seed);
+        let members = (0..u16::try_from(plan.nodes).unwrap_or(u16::MAX)).map(NodeIndex).collect();
+        Self {
+            now_us: 0,
+            serial: 0,
+            events: BTreeMap::new(),
+            network: Network::calm(),
+            nodes: (0..plan.nodes).map(|_| Node::new(plan.variant)).collect(),
+            routers: (0..plan.routers).map(|_| Router::new(plan.nodes, 1, &mut rng)).collect(),
+            replicas: Arc::new(ReplicaSet::single(members)),
+            clients: (0..plan.workload.clients).map(|n| Client::new(n, &plan.workload)).collect(),
+            callers: BTreeMap::new(),
+            proposed: BTreeMap::new(),
+            record: Record::default(),
+            report: Report::default(),
+            agreement: Agreement::default(),
+            lineage: Lineage::new(plan.nodes),
+            faults_on: plan.fault_every_us > 0,
+            violation: None,
+            rng,
+            plan,
+        }
+    }
+
+    fn run(mut self) -> Result<Report, String> {
+        for client in 0..self.clients.len() {
+            let delay_us = self.rng.up_to(100_000);
+            self.schedule(delay_us, Event::Call(client));
+        }
+        for node in 0..self.nodes.len() {
+            self.schedule(250_000, Event::NodeTick(node));
+        }
+        if self.faults_on {
+            self.schedule(self.plan.fault_every_us, Event::Fault);
+        }
+        self.run_until(|world| world.clients.iter().all(Client::is_done))?;
+        self.end_faults();
+        let settled_us = self.now_us + 20_000_000;
+        self.run_until(|world| world.now_us >= settled_us)?;
+        self.audit()?;
+        self.report.undecided = judge_histories(&self.record.histories)?;
+        self.report.calls = self.record.calls;
+        self.report.in_doubt = self.record.in_doubt;
+        self.report.never_applied = self.record.never_applied;
+        self.report.simulated_ms = self.now_us / 1_000;
+        Ok(self.report)
+    }
+
+    /// After the faults: each key is read through each router, each read must be answered, and the answers belong to
+    /// the histories that are judged.
+    fn audit(&mut self) -> Result<(), String> {
+        let keys: Vec<Key> = self.record.histories.keys().cloned().collect();
+        for router in 0..self.routers.len() {
+            for key in &keys {
+                let number = self.clients.len();
+                let calls = self.record.histories.get(key).map_or(0, Vec::len);
+                self.clients.push(Client::auditor(u32::try_from(number).unwrap_or(u32::MAX), key.clone(), self.now_us));
+                self.call(number, router);
+                self.run_until(|world| world.clients.iter().all(Client::is_done))?;
+                if self.record.histories.get(key).map_or(0, Vec::len) == calls {
+                    return Err(format!("a read of {key:?} through router {router} failed although all is well"));
+                }
+            }
+        }
+        match self.routers.iter().position(|router| router.in_flight() > 0) {
+            Some(router) => Err(format!("router {router} keeps requests that nobody waits for")),
+            None => Ok(()),
+        }
+    }
+
+    fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Result<(), String> {
+        for _ in 0..EVENTS_MAX {
+            if let Some(violation) = self.violation.take() {
+                return Err(violation);
+            }
+            if done(self) {
+                return Ok(());
+            }
+            self.step();
+        }
+        Err("the run does not come to rest".to_owned())
+    }
+
+    /// Whatever is due next: an event or a router's timer.
+    fn step(&mut self) {
+        let event_us = self.events.first_key_value().map_or(u64::MAX, |((at_us, _), _)| *at_us);
+        let timers = self.routers.iter().enumerate().filter_map(|(n, r)| r.next_timer_us().map(|at| (at, n)));
+        match timers.min() {
+            Some((at_us, router)) if at_us < event_us => {
+                self.now_us = self.now_us.max(at_us);
+                self.with_router(router, |router, now, out| router.tick(now, out));
+            }
+            _ => {
+                if let Some(((at_us, _), event)) = self.events.pop_first() {
+                    self.now_us = self.now_us.max(at_us);
+                    self.on_event(event);
+                }
+            }
+        }
+    }
+
+    fn on_event(&mut self, event: Event) {
+        match event {
+            Event::ToNode(node, asker, request) => self.deliver(node, asker, request),
+            Event::ToRouter(node, asker, reply) => self.on_reply(node, asker, reply),
+            Event::Lost(asker, node, id) => self.on_lost(asker, node, id),
+            Event::Synced(node, life) => self.on_synced(node, life),
+            Event::NodeTick(node) => self.on_node_tick(node),
+            Event::Call(client) => self.on_call(client),
+            Event::Fault => self.on_fault(),
+            Event::StartNode(node, life) => self.start_node(node, life),
+            Event::Thaw(node, life) => self.thaw(node, life),
+            Event::Heal(router, node, direction) => self.heal(router, node, direction),
+            Event::Probe(asker, node) => self.on_probe(asker, node),
+            Event::ProbeAnswer(asker, node, answer) => self.on_probe_answer(asker, node, answer),
+        }
+    }
+
+    fn schedule(&mut self, delay_us: u64, event: Event) {
+        self.serial += 1;
+        self.events.insert((self.now_us + delay_us, self.serial), event);
+    }
+
+    fn true_ms(&self) -> u64 {
+        START_MS + self.now_us / 1_000
+    }
+
+    fn check(&mut self, held: Result<(), String>) {
+        if let Err(violation) = held {
+            self.violation.get_or_insert(violation);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! A fixed set of seeds, and every seed that ever failed.
+
+use roundtable_simulation::{Plan, run};
+
+/// Seeds that once showed a fault; they stay.
+const ONCE_FAILED: &[u64] = &[];
+
+fn play(seed: u64) {
+    println!("seed {seed}: replay with `make sim SEED={seed}`");
+    match run(Plan::standard(seed)) {
+        Ok(report) => println!("{report}"),
+        Err(violation) => panic!("seed {seed}: {violation}"),
+    }
+}
+
+#[test]
+fn a_fixed_set_of_seeds_holds_every_property() {
+    (0..200).for_each(play);
+}
+
+#[test]
+fn every_seed_that_ever_failed_holds_every_property() {
+    ONCE_FAILED.iter().copied().for_each(play);
+}
+
+#[test]
+fn a_run_is_the_same_every_time() {
+    assert_eq!(run(Plan::standard(7)), run(Plan::standard(7)));
+}
+
+#[test]
+fn a_run_without_faults_leaves_nothing_in_doubt() {
+    let plan = Plan { fault_every_us: 0, ..Plan::standard(3) };
+    let report = run(plan).unwrap_or_else(|violation| panic!("{violation}"));
+    assert_eq!((report.in_doubt, report.never_applied, report.undecided), (0, 0, 0), "{report}");
+}
