@@ -94,7 +94,7 @@ impl Store {
         if identity.is_some() && !directory.has_database() {
             return Err(OpenError::DataLost { path: path.to_owned() });
         }
-        wal_check::check(&directory.database())?;
+        wal_check::check(&directory.database(), identity.is_some())?;
         let db = open_database(&directory, options, identity.is_none())?;
         let mut store = Self {
             db,

@@ -28,6 +28,14 @@ pub enum WalError {
         /// What the system said.
         source: io::Error,
     },
+    /// A directory that was in use has none.
+    #[error(
+        "the write-ahead log in {path} is missing: writes that were answered may be lost. The node does not start without it; give it a new id and an empty directory"
+    )]
+    Missing {
+        /// The database's directory.
+        path: PathBuf,
+    },
     /// Records that were synced lie behind damage.
     #[error(
         "the write-ahead log {path} is damaged at byte {at} ({what}) and whole records follow: writes that were answered would be lost. The node does not start on it; give it a new id and an empty directory"
@@ -42,20 +50,24 @@ pub enum WalError {
     },
 }
 
-/// Checks every write-ahead log in the database's directory. A directory without any is fine.
+/// Checks every write-ahead log in the database's directory. A database that was `in_use` has at least one.
 ///
 /// # Errors
-/// When a log is damaged before its end, or cannot be read.
-pub fn check(database: &Path) -> Result<(), WalError> {
+/// When a log is damaged before its end, cannot be read, or is missing.
+pub fn check(database: &Path, in_use: bool) -> Result<(), WalError> {
     let io_error = |source| WalError::Io { path: database.to_owned(), source };
-    if !database.exists() {
-        return Ok(());
-    }
-    for entry in fs::read_dir(database).map_err(io_error)? {
-        let path = entry.map_err(io_error)?.path();
-        if path.extension().is_some_and(|extension| extension == "log") {
-            check_file(&path)?;
+    let mut found = false;
+    if database.exists() {
+        for entry in fs::read_dir(database).map_err(io_error)? {
+            let path = entry.map_err(io_error)?.path();
+            if path.extension().is_some_and(|extension| extension == "log") {
+                found = true;
+                check_file(&path)?;
+            }
         }
+    }
+    if in_use && !found {
+        return Err(WalError::Missing { path: database.to_owned() });
     }
     Ok(())
 }
@@ -218,10 +230,10 @@ mod tests {
         let mut log = record(b"one");
         log.extend([0; 40_000]);
         fs::write(&path, &log).unwrap();
-        check(dir.path()).unwrap();
+        check(dir.path(), true).unwrap();
         log.extend(record(b"two"));
         fs::write(&path, &log).unwrap();
-        let error = check(dir.path()).unwrap_err();
+        let error = check(dir.path(), true).unwrap_err();
         assert!(matches!(error, WalError::Damaged { at: 10, what: "zeroes", .. }), "{error}");
     }
 }

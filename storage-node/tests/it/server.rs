@@ -1,0 +1,218 @@
+//! The HTTP server with real bodies.
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::{Request as HttpRequest, StatusCode};
+use roundtable_common::wire::{
+    self, Refused, Target, decode_page, decode_replies, encode_requests, encode_scan,
+};
+use roundtable_consensus::{
+    Ballot, ClusterId, Content, Epoch, KeyRange, PageEnd, PartitionId, Rejection, ReplyBody, Request,
+    RequestBody, ScanRequest, StorageId,
+};
+
+use crate::support::{
+    TestNode, accept, batch, configuration, free_ports, get, key, next_ballot, post, register, replies,
+    request, send, tombstone, value_of,
+};
+
+fn scan_all() -> ScanRequest {
+    ScanRequest {
+        partitions: (0..16).map(PartitionId).collect(),
+        range: KeyRange::default(),
+        reverse: false,
+        want_values: true,
+        limit: 1000,
+        bytes_max: 1 << 20,
+    }
+}
+
+/// The refusal that a batch gets.
+async fn refused(node: &TestNode, target: &Target, requests: &[Request]) -> Refused {
+    batch(node.address, target, requests).await.outcome.unwrap_err()
+}
+
+#[tokio::test]
+async fn batch_of_every_kind_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "").await;
+    let target = node.until_ready().await;
+    let written = register(next_ballot(), vec![b'v'; 10_000]);
+    let key = key("k");
+    let prepare = RequestBody::Prepare { ballot: written.accepted, want_value: false, grows: true };
+    let answered = replies(node.address, &target, &[request(1, &key, prepare)]).await;
+    assert!(matches!(&answered[0].body, ReplyBody::Promised(found) if found.is_absent()));
+    let answered = replies(node.address, &target, &[request(2, &key, accept(written.clone()))]).await;
+    assert!(matches!(answered[0].body, ReplyBody::Accepted { .. }));
+    let requests = [
+        request(3, &key, RequestBody::Read { want_value: false }),
+        request(4, &key, RequestBody::Read { want_value: true }),
+        request(5, &key, RequestBody::Fetch { accepted: written.accepted }),
+    ];
+    let answered = replies(node.address, &target, &requests).await;
+    assert_eq!(answered.iter().map(|reply| reply.id).collect::<Vec<_>>(), [3, 4, 5]);
+    assert_eq!(answered[0].body, ReplyBody::State(written.without_value()));
+    assert_eq!(answered[1].body, ReplyBody::State(written.clone()));
+    assert_eq!(answered[2].body, ReplyBody::Fetched(Some(written)));
+    node.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn batch_for_somebody_else_is_refused_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "").await;
+    let mine = node.until_ready().await;
+    let table = [
+        (Target { cluster: ClusterId(1), ..mine.clone() }, Refused::WrongCluster { mine: mine.cluster }),
+        (
+            Target { node: "n9".parse().unwrap(), ..mine.clone() },
+            Refused::WrongNode { mine: mine.node.clone() },
+        ),
+        (Target { storage: StorageId(1), ..mine.clone() }, Refused::WrongStorage { mine: mine.storage }),
+        (Target { epoch: Epoch(2), ..mine.clone() }, Refused::WrongEpoch { mine: mine.epoch }),
+    ];
+    let key = key("k");
+    for (target, expected) in table {
+        let requests = [request(1, &key, accept(register(next_ballot(), "v")))];
+        assert_eq!(refused(&node, &target, &requests).await, expected);
+        let (_, body) = post(node.address, wire::SCAN_PATH, encode_scan(&target, &scan_all())).await;
+        assert_eq!(decode_page(body).unwrap().outcome.unwrap_err(), expected);
+    }
+    let answered =
+        replies(node.address, &mine, &[request(1, &key, RequestBody::Read { want_value: false })]).await;
+    assert!(
+        matches!(&answered[0].body, ReplyBody::State(found) if found.is_absent()),
+        "a refused batch did something"
+    );
+    node.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn malformed_bodies_are_refused_and_the_server_lives_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "body_bytes_max = '1 MiB'").await;
+    let target = node.until_ready().await;
+    let good = encode_requests(&target, &[request(1, &key("k"), RequestBody::Read { want_value: false })]);
+    let mut damaged = good.to_vec();
+    damaged[30] ^= 1;
+    let bodies = [
+        Bytes::new(),
+        Bytes::from_static(b"hello"),
+        good.slice(..good.len() - 1),
+        Bytes::from(damaged),
+        Bytes::from(vec![0; (1 << 20) + 1]),
+    ];
+    for (row, body) in bodies.into_iter().enumerate() {
+        for path in [wire::BATCH_PATH, wire::SCAN_PATH] {
+            // An oversized body may be cut off by the server before it is all sent.
+            let request = HttpRequest::post(path).body(Full::new(body.clone())).unwrap();
+            let Ok((status, answer)) = send(node.address, request).await else {
+                assert_eq!(row, 4, "only an oversized body may break the connection");
+                continue;
+            };
+            assert_eq!(status, StatusCode::OK);
+            let refusal = decode_replies(answer).unwrap().outcome.unwrap_err();
+            assert!(matches!(refusal, Refused::Malformed { .. }), "row {row}: {refusal}");
+        }
+    }
+    let (status, answer) = post(node.address, wire::BATCH_PATH, good).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(decode_replies(answer).unwrap().outcome.is_ok());
+    node.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn requests_that_no_router_sends_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "").await;
+    let target = node.until_ready().await;
+    let mut wrong_partition = request(1, &key("k"), RequestBody::Read { want_value: false });
+    wrong_partition.partition = PartitionId(wrong_partition.partition.0 ^ 1);
+    assert!(matches!(refused(&node, &target, &[wrong_partition]).await, Refused::Malformed { .. }));
+    let mut withheld = register(next_ballot(), "v");
+    withheld.content = Content::Withheld { value_bytes: 1 };
+    let requests = [request(1, &key("k"), accept(withheld))];
+    assert!(matches!(refused(&node, &target, &requests).await, Refused::Malformed { .. }));
+    let far_ahead = Ballot { hlc: roundtable_consensus::Hlc::from_millis(u64::MAX), ..next_ballot() };
+    let requests = [request(1, &key("k"), accept(register(far_ahead, "v")))];
+    let answered = replies(node.address, &target, &requests).await;
+    assert!(matches!(answered[0].body, ReplyBody::Rejected(Rejection::ClockSkew { .. })));
+    let zero = [request(1, &key("k"), accept(tombstone(Ballot::ZERO)))];
+    let answered = replies(node.address, &target, &zero).await;
+    assert!(matches!(answered[0].body, ReplyBody::Rejected(Rejection::Outbid(_))));
+    node.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn scan_tells_what_was_accepted() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "").await;
+    let target = node.until_ready().await;
+    let keys: Vec<_> = (0..40).map(|number| key(&format!("{number:02}"))).collect();
+    for (key, size) in keys.iter().zip((0..).step_by(300)) {
+        let body = accept(register(next_ballot(), vec![b'v'; size]));
+        replies(node.address, &target, &[request(1, key, body)]).await;
+        // Whatever was answered before a scan arrives is in it.
+        let (_, body) = post(node.address, wire::SCAN_PATH, encode_scan(&target, &scan_all())).await;
+        let page = decode_page(body).unwrap().outcome.unwrap();
+        let last = page.entries.last().unwrap();
+        assert_eq!((&last.key, value_of(&last.register).len()), (key, size));
+        assert_eq!(page.end, PageEnd::Exhausted);
+    }
+    let unordered = ScanRequest { partitions: vec![PartitionId(2), PartitionId(1)], ..scan_all() };
+    let (_, body) = post(node.address, wire::SCAN_PATH, encode_scan(&target, &unordered)).await;
+    assert!(matches!(decode_page(body).unwrap().outcome, Err(Refused::Malformed { .. })));
+    let unknown = ScanRequest { partitions: vec![PartitionId(16)], ..scan_all() };
+    let (_, body) = post(node.address, wire::SCAN_PATH, encode_scan(&target, &unknown)).await;
+    assert!(matches!(decode_page(body).unwrap().outcome, Err(Refused::Malformed { .. })));
+    node.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn partitions_of_other_nodes_are_rejected() {
+    let dirs: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+    let file = configuration(&free_ports(4));
+    let start = |(number, dir): (usize, &tempfile::TempDir)| {
+        TestNode::start(&format!("n{number}"), dir.path(), &file, "").unwrap()
+    };
+    let nodes: Vec<TestNode> = (1..).zip(&dirs).map(start).collect();
+    let node = &nodes[0];
+    let target = node.until_ready().await;
+    let placement = roundtable_common::placement::Placement::new(&file);
+    let mut seen = [false; 2];
+    for number in 0..200 {
+        let request = request(number, &key(&format!("k{number}")), RequestBody::Read { want_value: false });
+        let mine = placement.replicas(request.partition).contains(&target.node);
+        let answered = replies(node.address, &target, &[request]).await.remove(0).body;
+        let rejected = answered == ReplyBody::Rejected(Rejection::NotMine(Epoch(1)));
+        assert_eq!(rejected, !mine);
+        seen[usize::from(mine)] = true;
+    }
+    assert_eq!(seen, [true; 2], "of four nodes each holds three quarters of the partitions");
+    for node in nodes {
+        node.stop().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn operators_pages_are_served() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "").await;
+    assert_eq!(get(node.address, "/livez").await.0, StatusCode::OK);
+    let (status, body) = get(node.address, "/readyz").await;
+    let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(
+        (status, &json["ready"], &json["node"], &json["epoch"]),
+        (StatusCode::OK, &true.into(), &"n1".into(), &1.into())
+    );
+    let (status, body) = get(node.address, "/metrics").await;
+    let text = std::str::from_utf8(&body).unwrap();
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        text.contains("roundtable_node_ready 1\n") && text.contains("roundtable_node_epoch 1\n"),
+        "{text}"
+    );
+    assert_eq!(get(node.address, "/nowhere").await.0, StatusCode::NOT_FOUND);
+    assert_eq!(post(node.address, "/readyz", Bytes::new()).await.0, StatusCode::METHOD_NOT_ALLOWED);
+    node.stop().await.unwrap();
+}

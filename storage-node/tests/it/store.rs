@@ -1,0 +1,252 @@
+//! The store: what is committed is read back, now and after opening again.
+
+use std::fs;
+
+use roundtable_consensus::{
+    Adopted, Ballot, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, ScanRequest, StorageId,
+};
+use roundtable_node::store::{OpenError, Store, StoreError};
+
+use crate::support::{
+    commit, configuration, key, next_ballot, open, register, store_options, tombstone, value_of,
+};
+
+fn scan_request(partitions: &[u16], limit: u32) -> ScanRequest {
+    ScanRequest {
+        partitions: partitions.iter().copied().map(PartitionId).collect(),
+        range: KeyRange::default(),
+        reverse: false,
+        want_values: true,
+        limit,
+        bytes_max: 1 << 20,
+    }
+}
+
+fn keys_of(store: &Store, request: &ScanRequest) -> (Vec<String>, PageEnd) {
+    let page = store.scan(request).unwrap();
+    (page.entries.iter().map(|entry| entry.key.to_string()).collect(), page.end)
+}
+
+/// Rows of a column family, counted behind the store's back.
+fn rows_in(path: &std::path::Path, family: &str) -> usize {
+    let families = ["default", "registers", "values", "log", "meta"];
+    let options = rocksdb::Options::default();
+    let db = rocksdb::DB::open_cf_for_read_only(&options, path.join("db"), families, false).unwrap();
+    let family = db.cf_handle(family).unwrap();
+    db.iterator_cf(family, rocksdb::IteratorMode::Start).count()
+}
+
+#[test]
+fn registers_committed_are_read_after_reopening() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (short, long, gone) = (key("short"), key("long"), key("gone"));
+    let long_value = vec![b'x'; 100_000];
+    let written =
+        [register(next_ballot(), "v"), register(next_ballot(), long_value.clone()), tombstone(next_ballot())];
+    for (key, register) in [&short, &long, &gone].into_iter().zip(&written) {
+        commit(&store, 3, key, register, false);
+    }
+    drop(store);
+    let store = open(dir.path());
+    let partition = PartitionId(3);
+    let absent = key("absent");
+    let mut heads = store.read_heads(&[
+        (partition, &short),
+        (partition, &long),
+        (partition, &gone),
+        (partition, &absent),
+    ]);
+    assert!(heads.pop().unwrap().unwrap().is_none());
+    let heads: Vec<_> = heads.into_iter().map(|head| head.unwrap().unwrap()).collect();
+    assert_eq!(heads[0].register, written[0]);
+    assert_eq!(heads[1].register, written[1].without_value(), "a head comes without its spilled value");
+    assert!(heads[1].spilled);
+    assert_eq!(heads[2].register, written[2]);
+    assert_eq!(heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [1, 2, 3]);
+    let whole = store.read_value(partition, &long, heads[1].register.clone()).unwrap();
+    assert_eq!(value_of(&whole), long_value);
+}
+
+#[test]
+fn spilled_value_overwritten_by_a_short_one_or_a_tombstone_is_removed() {
+    let dir = tempfile::tempdir().unwrap();
+    for replacement in [register(next_ballot(), "short"), tombstone(next_ballot())] {
+        let store = open(dir.path());
+        let key = key("k");
+        let lower = Ballot::new(Hlc::from_millis(1), ProposerId(1));
+        commit(&store, 0, &key, &register(lower, vec![1; 5000]), false);
+        drop(store);
+        assert_eq!(rows_in(dir.path(), "values"), 1);
+        let store = open(dir.path());
+        commit(&store, 0, &key, &replacement, true);
+        drop(store);
+        assert_eq!(rows_in(dir.path(), "values"), 0);
+    }
+}
+
+#[test]
+fn value_of_another_round_is_never_joined() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (older, newer) = (next_ballot(), next_ballot());
+    commit(&store, 0, &key("k"), &register(newer, vec![1; 5000]), false);
+    let stale = register(older, vec![2; 5000]).without_value();
+    assert!(matches!(store.read_value(PartitionId(0), &key("k"), stale), Err(StoreError::Row { .. })));
+}
+
+#[test]
+fn commit_dropped_writes_nothing_and_takes_no_seq() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut dropped = store.begin_commit();
+    dropped.accept(PartitionId(0), &key("a"), &register(next_ballot(), "v"), false, false);
+    drop(dropped);
+    assert_eq!(store.log_bounds().next_seq, 1);
+    assert!(store.scan(&scan_request(&[0], 10)).unwrap().entries.is_empty());
+}
+
+#[test]
+fn log_counts_up_without_gaps_over_commits_and_starts() {
+    let dir = tempfile::tempdir().unwrap();
+    for start in 0..3 {
+        let store = open(dir.path());
+        for number in 0..10 {
+            commit(&store, number, &key(&format!("{start}/{number}")), &register(next_ballot(), "v"), false);
+        }
+    }
+    let store = open(dir.path());
+    let entries = store.read_log(1, 100).unwrap();
+    assert_eq!(entries.iter().map(|entry| entry.seq).collect::<Vec<_>>(), (1..=30).collect::<Vec<_>>());
+    let bytes: u64 = entries.iter().map(|entry| entry.end_offset() - entry.offset).sum();
+    assert_eq!(store.log_bounds().bytes(), bytes);
+    assert_eq!((entries[13].partition, entries[13].key.clone()), (PartitionId(3), key("1/3")));
+}
+
+#[test]
+fn log_at_its_limit_drops_the_oldest_entries_for_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for number in 0..1000 {
+        commit(&store, 0, &key(&format!("{number:04}")), &register(next_ballot(), "v"), false);
+    }
+    let before = store.log_bounds();
+    let limit = before.bytes() / 2;
+    assert_eq!(store.drop_log_beyond(before.bytes()).unwrap(), None);
+    let dropped = store.drop_log_beyond(limit).unwrap().unwrap();
+    assert!(dropped.bounds.bytes() <= limit && dropped.bounds.bytes() > limit / 2, "{dropped:?}");
+    assert_eq!(dropped.entries + dropped.bounds.entries(), 1000);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.log_bounds(), dropped.bounds);
+    let first = store.read_log(0, 1).unwrap().remove(0);
+    assert_eq!((first.seq, first.offset), (dropped.bounds.first_seq, dropped.bounds.first_offset));
+    // All entries dropped: the numbers go on.
+    store.drop_log_beyond(0).unwrap();
+    drop(store);
+    assert_eq!(open(dir.path()).log_bounds().next_seq, 1001);
+}
+
+#[test]
+fn horizon_is_the_highest_of_all_shards_ever() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    assert_eq!(store.horizon().unwrap(), Ballot::ZERO);
+    let at = |ms| Ballot::floor_of(Hlc::from_millis(ms));
+    for (shard, ms) in [(0, 10), (7, 30), (1, 20)] {
+        let mut commit = store.begin_commit();
+        commit.horizon(shard, at(ms));
+        commit.write().unwrap();
+    }
+    drop(store);
+    assert_eq!(open(dir.path()).horizon().unwrap(), at(30));
+}
+
+#[test]
+fn membership_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let storage = store.storage();
+    let first = Adopted::first(configuration(&[1]), [("n1".parse().unwrap(), storage)].into());
+    assert_eq!((store.bound().unwrap(), store.adopted().unwrap()), (None, vec![]));
+    store.write_bound(&first).unwrap();
+    store.write_adopted(&first).unwrap();
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.storage(), storage);
+    assert_eq!((store.bound().unwrap(), store.adopted().unwrap()), (Some(first.clone()), vec![first]));
+}
+
+#[test]
+fn scan_merges_partitions_in_key_order_page_by_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for (partition, text) in [(2, "a"), (0, "b"), (9, "c"), (65_535, "d"), (2, "e"), (1, "x")] {
+        commit(&store, partition, &key(text), &register(next_ballot(), vec![b'v'; 5000]), false);
+    }
+    let all = [0, 2, 9, 65_535];
+    let mut request = scan_request(&all, 2);
+    assert_eq!(keys_of(&store, &request), (vec!["a".into(), "b".into()], PageEnd::Through(key("b"))));
+    request.range.start = "b\0".into();
+    request.limit = 3;
+    assert_eq!(keys_of(&store, &request).0, ["c", "d", "e"]);
+    assert_eq!(keys_of(&store, &request).1, PageEnd::Exhausted);
+    request.range = KeyRange { start: "b".into(), end: Some("e".into()) };
+    request.reverse = true;
+    assert_eq!(keys_of(&store, &request), (vec!["d".into(), "c".into(), "b".into()], PageEnd::Exhausted));
+    let page = store.scan(&scan_request(&all, 10)).unwrap();
+    assert!(page.entries.iter().all(|entry| value_of(&entry.register) == [b'v'; 5000]));
+    let without_values = ScanRequest { want_values: false, ..scan_request(&all, 10) };
+    let page = store.scan(&without_values).unwrap();
+    assert!(page.entries.iter().all(|entry| entry.register.content.value().is_none()));
+}
+
+#[test]
+fn scan_page_is_cut_by_bytes_but_never_empty() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for text in ["a", "b", "c"] {
+        commit(&store, 0, &key(text), &register(next_ballot(), vec![b'v'; 3000]), false);
+    }
+    let request = ScanRequest { bytes_max: 1, ..scan_request(&[0], 10) };
+    assert_eq!(keys_of(&store, &request), (vec!["a".into()], PageEnd::Through(key("a"))));
+    let request = ScanRequest { bytes_max: 4000, ..scan_request(&[0], 10) };
+    assert_eq!(keys_of(&store, &request), (vec!["a".into(), "b".into()], PageEnd::Through(key("b"))));
+}
+
+#[test]
+fn directory_in_use_is_refused_with_its_holder() {
+    let dir = tempfile::tempdir().unwrap();
+    let _store = open(dir.path());
+    let told = Store::open(dir.path(), &store_options()).unwrap_err().to_string();
+    assert!(told.contains("in use") && told.contains(&std::process::id().to_string()), "{told}");
+}
+
+#[test]
+fn directory_whose_database_vanished_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(open(dir.path()));
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    assert!(matches!(Store::open(dir.path(), &store_options()), Err(OpenError::DataLost { .. })));
+    // Nor may a second try find a fresh one.
+    assert!(matches!(Store::open(dir.path(), &store_options()), Err(OpenError::DataLost { .. })));
+}
+
+#[test]
+fn directory_mixed_from_two_is_refused() {
+    let (one, two) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    drop(open(one.path()));
+    drop(open(two.path()));
+    fs::copy(one.path().join("IDENTITY"), two.path().join("IDENTITY")).unwrap();
+    let told = Store::open(two.path(), &store_options()).unwrap_err();
+    assert!(matches!(told, OpenError::Mixed { .. }), "{told}");
+}
+
+#[test]
+fn directory_without_its_identity_file_gets_it_back_from_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage: StorageId = open(dir.path()).storage();
+    fs::remove_file(dir.path().join("IDENTITY")).unwrap();
+    assert_eq!(open(dir.path()).storage(), storage);
+    assert!(dir.path().join("IDENTITY").exists());
+}
