@@ -182,10 +182,13 @@ pub enum StartError {
     },
 }
 
+/// Places in a batch, each with its request's id.
+type Places = Vec<(usize, u64)>;
+
 /// The requests of a batch that fall to one shard, and their places in the batch.
 #[derive(Default)]
 struct Part {
-    places: Vec<(usize, u64)>,
+    places: Places,
     requests: Vec<ShardRequest>,
 }
 
@@ -193,7 +196,7 @@ struct Part {
 #[derive(Debug)]
 pub struct Submitted {
     replies: Vec<Option<Reply>>,
-    waits: Vec<(Vec<(usize, u64)>, oneshot::Receiver<Answered>)>,
+    waits: Vec<(Places, oneshot::Receiver<Answered>)>,
     stopped: bool,
 }
 

@@ -159,26 +159,29 @@ impl Header {
 /// RocksDB's checksum of a record: CRC-32C over type and payload, masked because logs may hold logs.
 fn masked_crc(kind: u8, payload: &[u8]) -> u32 {
     let step = |crc: u32, &byte: &u8| {
-        let index = usize::from((crc ^ u32::from(byte)) as u8 as u16);
-        (crc >> 8) ^ CRC_TABLE.get(index).copied().unwrap_or_default()
+        let [low, ..] = (crc ^ u32::from(byte)).to_le_bytes();
+        (crc >> 8) ^ CRC_TABLE.get(usize::from(low)).copied().unwrap_or_default()
     };
     let crc = !payload.iter().fold(step(!0, &kind), step);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// CRC-32C (Castagnoli), reflected.
+/// CRC-32C (Castagnoli), reflected: what each byte adds.
 const CRC_TABLE: [u32; 256] = {
     let mut table = [0_u32; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut crc = index as u32;
+    let mut byte = 0_u32;
+    let mut rest: &mut [u32] = &mut table;
+    // Const functions have no iterators yet.
+    while let [slot, others @ ..] = rest {
+        let mut crc = byte;
         let mut bit = 0;
         while bit < 8 {
             crc = if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
             bit += 1;
         }
-        table[index] = crc;
-        index += 1;
+        *slot = crc;
+        rest = others;
+        byte += 1;
     }
     table
 };

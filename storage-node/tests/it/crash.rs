@@ -103,6 +103,29 @@ async fn node_killed_under_load_keeps_every_acknowledged_register() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_told_to_stop_under_load_keeps_every_acknowledged_register_and_exits_with_zero() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_ports(1)[0];
+    let cluster = write_cluster_file(dir.path(), port);
+    let node = NodeProcess::start(node_command(dir.path(), &cluster), port).await;
+    let target = node.target().await;
+    let acknowledged = Acknowledged::default();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            tokio::spawn(write_until_gone(writer, node.address, target.clone(), Arc::clone(&acknowledged)))
+        })
+        .collect();
+    until(async || (acknowledged.lock().unwrap().len() >= 60).then_some(())).await;
+    node.signal(Signal::TERM);
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let (status, text) = node.ended().await;
+    assert!(status.success(), "{status}: {text}");
+    assert_all_there(&dir.path().join("data"), &acknowledged.lock().unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn node_whose_disk_fails_stops_and_has_kept_every_acknowledged_register() {
     let dir = tempfile::tempdir().unwrap();
     let port = free_ports(1)[0];

@@ -2,13 +2,14 @@
 
 use hyper::StatusCode;
 use roundtable_common::wire::Refused;
-use roundtable_consensus::{ReplyBody, RequestBody};
+use roundtable_consensus::{Ballot, Hlc, ReplyBody, RequestBody};
+use roundtable_node::clock::unix_ms;
 use roundtable_node::membership::MembershipError;
 use roundtable_node::run::NodeError;
 
 use crate::support::{
-    TestNode, accept, batch, configuration, free_ports, get, key, next_ballot, register, replies, request,
-    until,
+    TestNode, accept, batch, configuration, free_ports, get, key, next_ballot, open, register, replies,
+    request, until,
 };
 
 #[tokio::test]
@@ -112,6 +113,38 @@ async fn cluster_file_changed_without_a_higher_version_is_refused() {
     file.epoch.0 += 1;
     let node = TestNode::start("n1", dir.path(), &file, "").unwrap();
     assert_eq!(node.until_ready().await.epoch.0, 1);
+    node.stop().await.unwrap();
+}
+
+#[tokio::test]
+async fn node_whose_clock_is_behind_its_promises_does_not_vote_and_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = configuration(&free_ports(1));
+    let start = || TestNode::start("n1", dir.path(), &file, "").unwrap();
+    let node = start();
+    let target = node.until_ready().await;
+    node.stop().await.unwrap();
+    let raise_horizon = |ahead_ms: u64| {
+        let store = open(dir.path());
+        let mut commit = store.begin_commit();
+        commit.horizon(9, Ballot::floor_of(Hlc::from_millis(unix_ms() + ahead_ms)));
+        commit.write().unwrap();
+    };
+    // Within what a right clock can need: it waits, and then votes.
+    raise_horizon(700);
+    let node = start();
+    let told = node.hello().await;
+    assert!(!told.ready && !told.reason.is_empty(), "{told:?}");
+    node.until_ready().await;
+    node.stop().await.unwrap();
+    raise_horizon(3_600_000);
+    let node = start();
+    let told =
+        until(async || Some(node.hello().await.reason).filter(|reason| reason.contains("clock"))).await;
+    assert!(told.contains("behind"), "{told}");
+    let asked = [request(1, &key("k"), RequestBody::Read { want_value: false })];
+    let refused = batch(node.address, &target, &asked).await.outcome.unwrap_err();
+    assert!(matches!(&refused, Refused::NotReady { reason } if reason.contains("clock")), "{refused}");
     node.stop().await.unwrap();
 }
 

@@ -1,9 +1,5 @@
 //! The storage node from outside: its store on a real disk, its threads, its HTTP server, its process.
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    reason = "a test that cannot set up its case has nothing to say but where it failed"
-)]
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its case fails, and says where")]
 
 mod crash;
 mod founding;

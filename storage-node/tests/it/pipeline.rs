@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use roundtable_consensus::{Ballot, Register, Rejection, ReplicaConfig, Reply, ReplyBody, Request, RequestBody};
+use roundtable_consensus::{
+    Ballot, Register, Rejection, ReplicaConfig, Reply, ReplyBody, Request, RequestBody,
+};
 use roundtable_node::Durability;
 use roundtable_node::budget::Budget;
 use roundtable_node::disk_watch::DiskWatch;
