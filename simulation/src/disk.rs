@@ -22,10 +22,6 @@ impl Disk {
         self.horizon
     }
 
-    pub(crate) fn registers(&self) -> impl Iterator<Item = (&Key, &Register)> {
-        self.registers.iter().map(|(key, stored)| (key, &stored.register))
-    }
-
     /// Makes a group of writes durable, all or nothing.
     pub(crate) fn apply(&mut self, group: &[(Ticket, Write)]) {
         for (_, write) in group {

@@ -41,8 +41,11 @@ pub(crate) fn draw(rng: &mut Rng, nodes: usize, routers: usize) -> Fault {
     let router = below(rng, routers);
     let skew_ms = i64::try_from(rng.up_to(16_000)).unwrap_or(0) - 8_000;
     match rng.up_to(19) {
-        0..=4 => Fault::KillNode(node, 10_000 + rng.up_to(2_000_000)),
-        5 => Fault::KillAll(10_000 + rng.up_to(500_000)),
+        0..=4 => {
+            let down_us_max = if rng.up_to(1) == 0 { 20_000 } else { 2_000_000 };
+            Fault::KillNode(node, 1_000 + rng.up_to(down_us_max))
+        }
+        5 => Fault::KillAll(1_000 + rng.up_to(500_000)),
         6..=8 => Fault::FreezeNode(node, 10_000 + rng.up_to(2_000_000)),
         9 | 10 => Fault::KillRouter(router),
         11..=13 => {

@@ -17,6 +17,7 @@ mod variant;
 mod workload;
 mod world;
 
+pub use properties::Violation;
 pub use report::Report;
 pub use variant::Variant;
 pub use workload::WorkloadConfig;

@@ -95,17 +95,18 @@ impl Node {
         Replica::new(config, StripedPromises::new(PROMISES), horizon)
     }
 
-    /// The process ends at once. What was being synced is on the disk whole, or not at all.
-    pub(crate) fn crash(&mut self, rng: &mut Rng) {
+    /// The process ends at once. What was being synced is on the disk whole, or not at all. Returns the requests that
+    /// nobody will answer: their connections break.
+    pub(crate) fn crash(&mut self, rng: &mut Rng) -> Vec<(Asker, u64)> {
         if rng.up_to(1) == 0 {
             self.disk.apply(&self.syncing);
         }
         self.replica = None;
         self.frozen = false;
-        self.inbox.clear();
         self.queue.clear();
         self.syncing.clear();
-        self.waiting.clear();
+        let unread = self.inbox.drain(..).map(|(asker, request)| (asker, request.id));
+        unread.chain(self.waiting.drain(..).map(|(_, (asker, reply))| (asker, reply.id))).collect()
     }
 
     /// Takes a message. Returns replies that may leave now and whether a sync is to be started.
@@ -204,12 +205,7 @@ impl Node {
     }
 
     fn conditions(&self, true_ms: u64) -> Conditions {
-        Conditions {
-            now_ms: self.clock_ms(true_ms),
-            disk: self.space,
-            purge_floor: Ballot::ZERO,
-            done: true,
-        }
+        Conditions { now_ms: self.clock_ms(true_ms), disk: self.space, purge_floor: Ballot::ZERO, done: true }
     }
 
     fn maybe_forget_promises(&mut self, rng: &mut Rng) {
@@ -227,5 +223,7 @@ fn forget_history(body: &mut ReplyBody) {
 }
 
 fn hash(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }

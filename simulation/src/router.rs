@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roundtable_consensus::{
-    Answer, Coordinator, CoordinatorConfig, Effects, Failure, Health, HealthConfig, Key, Lane, NodeIndex, Now,
-    PartitionId, ReplicaSet, Reply, Request, Rng, Submit, Task, Token,
+    Answer, Coordinator, CoordinatorConfig, Effects, Failure, Health, HealthConfig, Key, Lane, NodeIndex,
+    Now, PartitionId, ReplicaSet, Reply, Request, Rng, Submit, Task, Token,
 };
 
 const HEALTH: HealthConfig = HealthConfig {
@@ -58,10 +58,6 @@ impl Router {
         self.coordinator.hybrid_ms(now)
     }
 
-    pub(crate) fn offset_ms(&self) -> i64 {
-        self.coordinator.clock_offset_ms()
-    }
-
     pub(crate) fn submit(
         &mut self,
         now: Now,
@@ -74,14 +70,24 @@ impl Router {
         self.next_token += 1;
         let token = Token(self.next_token);
         let deadline_us = now.mono_us + timeout_us;
-        let submit = Submit { token, key: key.clone(), partition: PartitionId(0), replicas, task, deadline_us };
+        let submit =
+            Submit { token, key: key.clone(), partition: PartitionId(0), replicas, task, deadline_us };
         self.drive(now, out, |coordinator, effects| coordinator.submit(now, submit, effects));
         token
     }
 
-    pub(crate) fn on_reply(&mut self, now: Now, from: NodeIndex, node_ms: u64, reply: Reply, out: &mut RouterOutput) {
+    pub(crate) fn on_reply(
+        &mut self,
+        now: Now,
+        from: NodeIndex,
+        node_ms: u64,
+        reply: Reply,
+        out: &mut RouterOutput,
+    ) {
         let batch = self.batches.remove(&reply.id);
-        self.judge(now, from, out, |health| batch.and_then(|batch| health.batch_answered(now.mono_us, batch)));
+        self.judge(now, from, out, |health| {
+            batch.and_then(|batch| health.batch_answered(now.mono_us, batch))
+        });
         self.drive(now, out, |coordinator, effects| coordinator.on_reply(now, from, node_ms, reply, effects));
     }
 
@@ -150,7 +156,12 @@ impl Router {
         }
     }
 
-    fn drive(&mut self, now: Now, out: &mut RouterOutput, event: impl FnOnce(&mut Coordinator, &mut Effects)) {
+    fn drive(
+        &mut self,
+        now: Now,
+        out: &mut RouterOutput,
+        event: impl FnOnce(&mut Coordinator, &mut Effects),
+    ) {
         let mut effects = Effects::default();
         event(&mut self.coordinator, &mut effects);
         for (node, request) in &effects.sends {

@@ -63,9 +63,11 @@ impl FromStr for Variant {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        std::iter::once(Self::Sound).chain(Self::BROKEN).find(|variant| variant.name() == text).ok_or_else(|| {
-            let names: Vec<&str> = Self::BROKEN.iter().map(|variant| variant.name()).collect();
-            format!("{text:?} is no variant; accepted are sound, {}", names.join(", "))
-        })
+        std::iter::once(Self::Sound).chain(Self::BROKEN).find(|variant| variant.name() == text).ok_or_else(
+            || {
+                let names: Vec<&str> = Self::BROKEN.iter().map(|variant| variant.name()).collect();
+                format!("{text:?} is no variant; accepted are sound, {}", names.join(", "))
+            },
+        )
     }
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use roundtable_consensus::{
-    Answer, Change, ClientKey, Condition, Content, Expiry, Failure, Hlc, Key, OpId, Operation as Ask, Outcome, Rng,
-    Task, Value, Version,
+    Answer, Change, ClientKey, Condition, Content, Expiry, Failure, Hlc, Key, OpId, Operation as Ask,
+    Outcome, Rng, Task, Value, Version,
 };
 
 use crate::checker::{Call, Demand, Ending, Operation};
@@ -69,7 +69,8 @@ impl Client {
 
     /// A client that makes one read and nothing else.
     pub(crate) fn auditor(number: u32, key: Key, true_us: u64) -> Self {
-        let read = Pending { key, call: Call::Read, client_key: None, ttl_ms: None, invoked: true_us, repeats: 0 };
+        let read =
+            Pending { key, call: Call::Read, client_key: None, ttl_ms: None, invoked: true_us, repeats: 0 };
         Self { number, calls_left: 0, pending: Some(read), seen: BTreeMap::new() }
     }
 
@@ -78,7 +79,13 @@ impl Client {
     }
 
     /// Chooses the next call; `None` when the client has made all of its calls.
-    pub(crate) fn choose(&mut self, true_us: u64, true_ms: u64, config: &WorkloadConfig, rng: &mut Rng) -> Option<()> {
+    pub(crate) fn choose(
+        &mut self,
+        true_us: u64,
+        true_ms: u64,
+        config: &WorkloadConfig,
+        rng: &mut Rng,
+    ) -> Option<()> {
         self.calls_left = self.calls_left.checked_sub(1)?;
         let number = rng.up_to(u64::from(config.keys) * 2 - 1);
         let counter = number % 2 == 1;
@@ -139,7 +146,8 @@ impl Client {
 
     /// Whether a router with this clock takes the call: a key from the future is refused before anything is tried.
     pub(crate) fn is_acceptable(&self, hybrid_ms: u64) -> bool {
-        let birth = self.pending.as_ref().and_then(|pending| pending.client_key).map(|key| key.birth.millis());
+        let birth =
+            self.pending.as_ref().and_then(|pending| pending.client_key).map(|key| key.birth.millis());
         birth.is_none_or(|birth| birth <= hybrid_ms + 1_000)
     }
 

@@ -5,9 +5,9 @@ use roundtable_simulation::{Plan, run};
 /// Seeds that once showed a fault; they stay.
 const ONCE_FAILED: &[u64] = &[];
 
-fn play(seed: u64) {
+fn play(seed: u64, plan: Plan) {
     println!("seed {seed}: replay with `make sim SEED={seed}`");
-    match run(Plan::standard(seed)) {
+    match run(plan) {
         Ok(report) => println!("{report}"),
         Err(violation) => panic!("seed {seed}: {violation}"),
     }
@@ -15,12 +15,18 @@ fn play(seed: u64) {
 
 #[test]
 fn a_fixed_set_of_seeds_holds_every_property() {
-    (0..200).for_each(play);
+    for seed in 0..150 {
+        play(seed, Plan::standard(seed));
+        play(seed, Plan::harsh(seed));
+    }
 }
 
 #[test]
 fn every_seed_that_ever_failed_holds_every_property() {
-    ONCE_FAILED.iter().copied().for_each(play);
+    for seed in ONCE_FAILED {
+        play(*seed, Plan::standard(*seed));
+        play(*seed, Plan::harsh(*seed));
+    }
 }
 
 #[test]

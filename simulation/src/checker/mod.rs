@@ -91,7 +91,10 @@ impl<'a> Search<'a> {
 
     /// All calls with a known end have their place.
     fn is_complete(&self, placed: &Placed) -> bool {
-        self.operations.iter().enumerate().all(|(n, operation)| operation.ended.is_none() || is_set(placed, n))
+        self.operations
+            .iter()
+            .enumerate()
+            .all(|(n, operation)| operation.ended.is_none() || is_set(placed, n))
     }
 
     /// The calls that may come next: begun before any call without a place has ended.

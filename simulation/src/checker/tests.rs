@@ -76,7 +76,8 @@ fn a_call_in_doubt_may_take_effect_late_or_never_but_not_twice() {
 #[test]
 fn an_increment_in_doubt_counts_at_most_once() {
     let doubt = op(0, Call::Increment(1), None);
-    let counted = |at, value, version| op(at, Call::Increment(1), Some((at + 1, Ending::Counted(value, v(version)))));
+    let counted =
+        |at, value, version| op(at, Call::Increment(1), Some((at + 1, Ending::Counted(value, v(version)))));
     assert_eq!(verdict(&[doubt, counted(2, 1, 1), counted(4, 3, 3)]), Verdict::Linearizable);
     assert!(matches!(verdict(&[doubt, counted(2, 1, 1), counted(4, 4, 4)]), Verdict::Violation { .. }));
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use roundtable_consensus::{Ballot, Key, Register};
 
+use super::Violation;
+
 /// Every register that was ever proposed, by key and ballot.
 #[derive(Debug, Default)]
 pub(crate) struct Agreement {
@@ -12,12 +14,15 @@ pub(crate) struct Agreement {
 
 impl Agreement {
     /// Takes note of a register in an Accept on its way to a node.
-    pub(crate) fn on_accept(&mut self, key: &Key, register: &Register) -> Result<(), String> {
-        let known = self.registers.entry((key.clone(), register.accepted)).or_insert_with(|| register.clone());
+    pub(crate) fn on_accept(&mut self, key: &Key, register: &Register) -> Result<(), Violation> {
+        let known =
+            self.registers.entry((key.clone(), register.accepted)).or_insert_with(|| register.clone());
         if known == register {
             Ok(())
         } else {
-            Err(format!("two registers of {key:?} at one ballot: {known:?} and {register:?}"))
+            Err(Violation::Agreement(format!(
+                "two registers of {key:?} at one ballot: {known:?} and {register:?}"
+            )))
         }
     }
 }

@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundtable_consensus::{Ballot, Key, NodeIndex, Register, majority_of};
 
+use super::Violation;
+
 /// Who has durably accepted what, and what is chosen by that.
 #[derive(Debug)]
 pub(crate) struct Lineage {
@@ -18,7 +20,12 @@ impl Lineage {
     }
 
     /// Takes note that a node has told a router that it accepted `register`.
-    pub(crate) fn on_accepted(&mut self, node: NodeIndex, key: &Key, register: &Register) -> Result<(), String> {
+    pub(crate) fn on_accepted(
+        &mut self,
+        node: NodeIndex,
+        key: &Key,
+        register: &Register,
+    ) -> Result<(), Violation> {
         let holders = self.holders.entry((key.clone(), register.accepted)).or_default();
         holders.insert(node);
         if holders.len() < majority_of(self.nodes) {
@@ -28,10 +35,13 @@ impl Lineage {
         chosen.insert(register.accepted, register.clone());
         let before = chosen.range(..register.accepted).next_back().map(|(_, before)| before);
         let after = chosen.range(register.accepted..).nth(1).map(|(_, after)| after);
-        let pairs = before.map(|before| (before, register)).into_iter().chain(after.map(|after| (register, after)));
+        let pairs =
+            before.map(|before| (before, register)).into_iter().chain(after.map(|after| (register, after)));
         for (older, newer) in pairs {
             if !derives(newer, older) {
-                return Err(format!("{key:?}: chosen {newer:?} does not derive from chosen {older:?}"));
+                return Err(Violation::Lineage(format!(
+                    "{key:?}: chosen {newer:?} does not derive from chosen {older:?}"
+                )));
             }
         }
         Ok(())

@@ -62,8 +62,11 @@ impl World {
 
     fn kill_node(&mut self, number: usize, down_us: u64) {
         let Some(node) = self.nodes.get_mut(number).filter(|node| node.is_up()) else { return };
-        node.crash(&mut self.rng);
         let life = node.life;
+        for (asker, id) in node.crash(&mut self.rng) {
+            let delay_us = self.rng.up_to(2_000);
+            self.schedule(delay_us, Event::Lost(asker, number, id));
+        }
         self.schedule(down_us, Event::StartNode(number, life));
     }
 
@@ -103,7 +106,9 @@ impl World {
     }
 
     pub(super) fn thaw(&mut self, number: usize, life: u32) {
-        let Some(node) = self.nodes.get_mut(number).filter(|node| node.life == life && node.frozen) else { return };
+        let Some(node) = self.nodes.get_mut(number).filter(|node| node.life == life && node.frozen) else {
+            return;
+        };
         for (asker, request) in node.thaw() {
             self.deliver(number, asker, request);
         }

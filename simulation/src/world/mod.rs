@@ -15,7 +15,7 @@ use roundtable_consensus::{Key, NodeIndex, Register, ReplicaSet, Reply, Request,
 use crate::faults::Direction;
 use crate::network::Network;
 use crate::node::{Asker, Node};
-use crate::properties::{Agreement, Lineage, judge_histories};
+use crate::properties::{Agreement, Lineage, Violation, judge_histories};
 use crate::report::Report;
 use crate::router::Router;
 use crate::variant::Variant;
@@ -55,6 +55,19 @@ impl Plan {
             workload: WorkloadConfig { clients: 6, keys: 2, calls: 40 },
             fault_every_us: 400_000,
             variant: Variant::Sound,
+        }
+    }
+
+    /// A plan with more of everything that breaks a broken variant: one value and one counter under many hands, and
+    /// hardly a moment without a fault.
+    #[must_use]
+    pub fn harsh(seed: u64) -> Self {
+        Self {
+            nodes: 3,
+            routers: 3,
+            workload: WorkloadConfig { clients: 8, keys: 1, calls: 30 },
+            fault_every_us: 60_000,
+            ..Self::standard(seed)
         }
     }
 }
@@ -97,14 +110,14 @@ struct World {
     agreement: Agreement,
     lineage: Lineage,
     faults_on: bool,
-    violation: Option<String>,
+    violation: Option<Violation>,
 }
 
 /// Runs a plan.
 ///
 /// # Errors
-/// The first property that did not hold, with what is needed to understand it.
-pub fn run(plan: Plan) -> Result<Report, String> {
+/// The first property that did not hold.
+pub fn run(plan: Plan) -> Result<Report, Violation> {
     World::new(plan).run()
 }
 
@@ -134,7 +147,7 @@ impl World {
         }
     }
 
-    fn run(mut self) -> Result<Report, String> {
+    fn run(mut self) -> Result<Report, Violation> {
         for client in 0..self.clients.len() {
             let delay_us = self.rng.up_to(100_000);
             self.schedule(delay_us, Event::Call(client));
@@ -160,27 +173,35 @@ impl World {
 
     /// After the faults: each key is read through each router, each read must be answered, and the answers belong to
     /// the histories that are judged.
-    fn audit(&mut self) -> Result<(), String> {
+    fn audit(&mut self) -> Result<(), Violation> {
         let keys: Vec<Key> = self.record.histories.keys().cloned().collect();
         for router in 0..self.routers.len() {
             for key in &keys {
                 let number = self.clients.len();
                 let calls = self.record.histories.get(key).map_or(0, Vec::len);
-                self.clients.push(Client::auditor(u32::try_from(number).unwrap_or(u32::MAX), key.clone(), self.now_us));
+                self.clients.push(Client::auditor(
+                    u32::try_from(number).unwrap_or(u32::MAX),
+                    key.clone(),
+                    self.now_us,
+                ));
                 self.call(number, router);
                 self.run_until(|world| world.clients.iter().all(Client::is_done))?;
                 if self.record.histories.get(key).map_or(0, Vec::len) == calls {
-                    return Err(format!("a read of {key:?} through router {router} failed although all is well"));
+                    let what =
+                        format!("a read of {key:?} through router {router} failed although all is well");
+                    return Err(Violation::Unserved(what));
                 }
             }
         }
         match self.routers.iter().position(|router| router.in_flight() > 0) {
-            Some(router) => Err(format!("router {router} keeps requests that nobody waits for")),
+            Some(router) => {
+                Err(Violation::Unserved(format!("router {router} keeps requests that nobody waits for")))
+            }
             None => Ok(()),
         }
     }
 
-    fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Result<(), String> {
+    fn run_until(&mut self, done: impl Fn(&Self) -> bool) -> Result<(), Violation> {
         for _ in 0..EVENTS_MAX {
             if let Some(violation) = self.violation.take() {
                 return Err(violation);
@@ -190,7 +211,7 @@ impl World {
             }
             self.step();
         }
-        Err("the run does not come to rest".to_owned())
+        Err(Violation::Unserved("the run does not come to rest".to_owned()))
     }
 
     /// Whatever is due next: an event or a router's timer.
@@ -237,7 +258,7 @@ impl World {
         START_MS + self.now_us / 1_000
     }
 
-    fn check(&mut self, held: Result<(), String>) {
+    fn check(&mut self, held: Result<(), Violation>) {
         if let Err(violation) = held {
             self.violation.get_or_insert(violation);
         }

@@ -1,6 +1,6 @@
 //! Calls, messages and their answers.
 
-use roundtable_consensus::{Now, NodeIndex, Reply, ReplyBody, ReplicaSet, Request, RequestBody, Task};
+use roundtable_consensus::{NodeIndex, Now, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Task};
 
 use super::{Event, START_MS, World};
 use crate::network::Fate;
@@ -11,7 +11,11 @@ use crate::workload::Next;
 
 impl World {
     /// Lets a router take an event and carries out what it wants.
-    pub(super) fn with_router(&mut self, number: usize, event: impl FnOnce(&mut Router, Now, &mut RouterOutput)) {
+    pub(super) fn with_router(
+        &mut self,
+        number: usize,
+        event: impl FnOnce(&mut Router, Now, &mut RouterOutput),
+    ) {
         let Some(router) = self.routers.get_mut(number) else { return };
         let asker = Asker { router: number, life: router.life };
         let now = router.now(self.now_us, START_MS);
@@ -36,7 +40,8 @@ impl World {
     fn send(&mut self, asker: Asker, node: usize, request: Request) {
         if let RequestBody::Accept { register, .. } = &request.body {
             let held = self.agreement.on_accept(&request.key, register);
-            self.proposed.insert((asker.router, asker.life, request.id), (request.key.clone(), register.clone()));
+            self.proposed
+                .insert((asker.router, asker.life, request.id), (request.key.clone(), register.clone()));
             self.check(held);
         }
         let id = request.id;
@@ -74,7 +79,9 @@ impl World {
     }
 
     pub(super) fn on_synced(&mut self, number: usize, life: u32) {
-        let Some(node) = self.nodes.get_mut(number).filter(|node| node.life == life && node.is_up()) else { return };
+        let Some(node) = self.nodes.get_mut(number).filter(|node| node.life == life && node.is_up()) else {
+            return;
+        };
         let (leaving, sync) = node.synced();
         self.carry_on(number, leaving, sync);
     }
@@ -127,7 +134,9 @@ impl World {
         let node_ms = self.nodes.get(number).map_or(0, |node| node.clock_ms(self.true_ms()));
         if self.is_alive(asker) {
             let node = NodeIndex(u16::try_from(number).unwrap_or(u16::MAX));
-            self.with_router(asker.router, |router, now, out| router.on_reply(now, node, node_ms, reply, out));
+            self.with_router(asker.router, |router, now, out| {
+                router.on_reply(now, node, node_ms, reply, out)
+            });
         }
     }
 
@@ -141,7 +150,8 @@ impl World {
     pub(super) fn on_probe(&mut self, asker: Asker, number: usize) {
         let true_ms = self.true_ms();
         let cut = |toward| self.network.cut.contains(&(asker.router, number, toward));
-        let answering = self.nodes.get(number).filter(|node| node.is_up() && !node.frozen && !cut(true) && !cut(false));
+        let answering =
+            self.nodes.get(number).filter(|node| node.is_up() && !node.frozen && !cut(true) && !cut(false));
         let answer = answering.map(|node| (node.is_ready(true_ms), node.clock_ms(true_ms)));
         let delay_us = if answer.is_some() { self.rng.up_to(self.network.delay_us_max) } else { 200_000 };
         self.schedule(delay_us, Event::ProbeAnswer(asker, number, answer));
