@@ -128,6 +128,8 @@ impl<P: PromiseTable> Replica<P> {
     ///
     /// `lookup` is what was read as [`Self::read_needed`] asked; `None` when it asked for nothing. An earlier request
     /// of the same batch may have changed what is needed; then a Prepare or Accept is refused, which is always safe.
+    /// That the key lies in the request's partition, and the partition on this node, is the shell's to check. An
+    /// Accept that doesn't come from its proposer (a shipped log entry) must not ask for the next ballot.
     ///
     /// # Panics
     /// When the shell breaks the contract: an outdated lookup, a value that was needed and not read, a register with

@@ -318,7 +318,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 /// Whether any of many histories, the same in every run, breaks the specification or an assertion.
 fn is_caught<P: PromiseTable>(flaw: Flaw, table: impl Fn() -> P + Copy) -> bool {
-    let config = Config { cases: 3_000, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
+    let config = Config { cases: 1_500, failure_persistence: None, max_shrink_iters: 0, ..Config::default() };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let outcome = TestRunner::new_with_rng(config, rng).run(&steps(), |steps| {
         let outcome = catch_unwind(AssertUnwindSafe(|| run(&steps, flaw, table)));
@@ -332,7 +332,7 @@ fn is_caught<P: PromiseTable>(flaw: Flaw, table: impl Fn() -> P + Copy) -> bool 
 }
 
 proptest! {
-    #![proptest_config(Config { cases: 2_000, failure_persistence: None, ..Config::default() })]
+    #![proptest_config(Config { cases: 1_000, failure_persistence: None, ..Config::default() })]
 
     #[test]
     fn histories_of_batches_syncs_and_crashes_keep_every_word_given(steps in steps()) {

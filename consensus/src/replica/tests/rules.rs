@@ -200,6 +200,19 @@ fn promise_of_the_next_ballot_waits_for_a_horizon_above_it() {
 }
 
 #[test]
+fn promise_of_the_next_ballot_to_a_repeated_accept_waits_for_the_horizon_too() {
+    let (mut shell, k) = (warm(), key("k"));
+    let last_below = Ballot::new(Hlc(shell.disk.horizon.hlc.0 - 1), ProposerId(1));
+    shell.conditions.now_ms = last_below.hlc.millis();
+    shell.settle(&k, accept(last_below));
+    let with_next = RequestBody::Accept { register: register(last_below, Some(1)), want_next: true };
+    assert_eq!(shell.ask(&k, with_next), None);
+    shell.commit(1);
+    assert_eq!(shell.told.last().unwrap().1.body, ReplyBody::Accepted { next_promised: true });
+    assert!(shell.disk.horizon > Ballot::new(Hlc(last_below.hlc.0 + 1), ProposerId(1)));
+}
+
+#[test]
 fn value_is_told_only_when_asked_for_and_its_place_is_tracked() {
     let (mut shell, k) = (warm(), key("k"));
     let big = RequestBody::Accept { register: register(ballot(NOW_MS), Some(5)), want_next: false };
