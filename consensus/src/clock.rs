@@ -62,11 +62,15 @@ impl HybridClock {
         Ballot::new(reading, self.proposer)
     }
 
-    /// Learns that a node holds `told`: from now on this clock runs past it.
+    /// Learns that a node holds `told`: from now on this clock runs past it, unless no majority of the nodes would
+    /// follow. A key that a wrong clock poisoned waits for time to pass; it must not take every other key along.
     pub fn outbid(&mut self, wall_ms: u64, told: Ballot) {
-        if told.hlc.millis() >= self.now_ms(wall_ms) {
-            self.offset_ms = difference_ms(told.hlc.millis().saturating_add(1), wall_ms);
-        }
+        let past_ms = difference_ms(told.hlc.millis().saturating_add(1), wall_ms);
+        let offset_ms = match self.median_leads_ms() {
+            Some((_, upper_ms)) => past_ms.min(upper_ms.saturating_add(self.ahead_ms_max())),
+            None => past_ms,
+        };
+        self.offset_ms = self.offset_ms.max(offset_ms);
     }
 
     /// Learns that no majority takes ballots beyond `limit_ms`: from now on this clock stays below it.
@@ -79,18 +83,28 @@ impl HybridClock {
     }
 
     /// Hears a node's time, in a reply. A clock behind the nodes' median goes there; one that is further ahead
-    /// of it than nodes tolerate is set to it.
+    /// of it than nodes tolerate is set to it. Of two medians each time the one that moves the clock less.
     pub fn observe(&mut self, wall_ms: u64, node: NodeIndex, node_ms: u64) {
         self.node_leads_ms.insert(node, difference_ms(node_ms, wall_ms));
+        let Some((lower_ms, upper_ms)) = self.median_leads_ms() else { return };
+        if self.offset_ms < lower_ms {
+            self.offset_ms = lower_ms;
+        } else if self.offset_ms.saturating_sub(upper_ms) > self.ahead_ms_max() {
+            self.set(wall_ms, wall_ms.saturating_add_signed(upper_ms));
+        }
+    }
+
+    /// The lower and the upper median of the nodes' leads: the same for an odd number of nodes.
+    fn median_leads_ms(&self) -> Option<(i64, i64)> {
         let mut leads: Vec<i64> = self.node_leads_ms.values().copied().collect();
         leads.sort_unstable();
-        let Some(median) = leads.get(leads.len() / 2).copied() else { return };
-        let ahead_max = i64::try_from(self.skew_ms_max).unwrap_or(i64::MAX);
-        if self.offset_ms < median {
-            self.offset_ms = median;
-        } else if self.offset_ms.saturating_sub(median) > ahead_max {
-            self.set(wall_ms, wall_ms.saturating_add_signed(median));
-        }
+        let lower = leads.get(leads.len().saturating_sub(1) / 2)?;
+        let upper = leads.get(leads.len() / 2)?;
+        Some((*lower, *upper))
+    }
+
+    fn ahead_ms_max(&self) -> i64 {
+        i64::try_from(self.skew_ms_max).unwrap_or(i64::MAX)
     }
 
     /// Sets the clock to `now_ms`, under a new name where that goes back.
@@ -190,6 +204,30 @@ mod tests {
         }
         clock.observe(1_000, NodeIndex(3), 900_000);
         assert_eq!(clock.now_ms(1_000), 1_000);
+    }
+
+    #[test]
+    fn of_two_nodes_a_wrong_one_does_not_move_the_clock() {
+        for wrong_ms in [900_000, 0] {
+            let mut clock = clock();
+            clock.observe(100_000, NodeIndex(1), 100_000);
+            clock.observe(100_000, NodeIndex(2), wrong_ms);
+            assert_eq!(clock.now_ms(100_000), 100_000, "{wrong_ms}");
+        }
+    }
+
+    #[test]
+    fn a_ballot_that_no_majority_would_follow_does_not_take_the_clock_along() {
+        // A node with a clock an hour ahead promised a router with such a clock, and tells everyone else.
+        let poison = Ballot::new(Hlc::from_millis(3_700_000), ProposerId(9));
+        let mut clock = clock();
+        for (node, node_ms) in [(1, 100_000), (2, 100_000), (3, 3_700_000)] {
+            clock.observe(100_000, NodeIndex(node), node_ms);
+        }
+        clock.outbid(100_000, poison);
+        assert_eq!(clock.now_ms(100_000), 105_000, "as far as a majority follows");
+        clock.outbid(100_000, Ballot::new(Hlc::from_millis(104_000), ProposerId(9)));
+        assert_eq!(clock.now_ms(100_000), 105_000, "never back");
     }
 
     proptest! {
