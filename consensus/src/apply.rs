@@ -13,7 +13,9 @@ use crate::ids::OpId;
 use crate::operation::{Answer, Change, ClientKey, Expiry, Operation, Outcome};
 use crate::register::{Content, ContentType, Register, Value};
 
-/// An earlier round of the same operation whose Accept was sent, and what that round computed for it.
+/// An earlier round that would have made the operation effective and whose Accept was sent, with what that round
+/// computed for it. A round that merely refused the operation, or read for it, is no attempt: whatever became of it,
+/// the operation has had no effect.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Attempt {
     /// The round.
@@ -27,7 +29,7 @@ pub struct Attempt {
 pub struct Proposal {
     /// The operation.
     pub operation: Operation,
-    /// Every round under which its Accept was sent: any of them in the history settles it.
+    /// Every round under which its Accept was sent with an effect: any of them in the history settles it.
     pub attempts: Vec<Attempt>,
 }
 

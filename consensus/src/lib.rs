@@ -49,4 +49,4 @@ pub use replica::{
     Write,
 };
 pub use rng::Rng;
-pub use round::{LostRequest, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Token};
+pub use round::{Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step, Token};

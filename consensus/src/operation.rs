@@ -193,6 +193,15 @@ pub enum Answer {
     Forgotten,
 }
 
+impl Answer {
+    /// Whether a round that computes this answer makes the operation effective by being chosen. A read or a refusal
+    /// leaves the key's value as it was, whatever becomes of the round.
+    #[must_use]
+    pub fn is_change(&self) -> bool {
+        matches!(self, Self::Settled(outcome) if outcome.is_change())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -138,6 +138,18 @@ impl Register {
         Self { history: History::default(), ..self }
     }
 
+    /// A copy for a reader, like [`Self::without_history`], that does not copy the history first.
+    #[must_use]
+    pub fn told(&self) -> Self {
+        Self {
+            accepted: self.accepted,
+            version: self.version,
+            content: self.content.clone(),
+            expires_at: self.expires_at,
+            history: History::default(),
+        }
+    }
+
     /// The current ETag: `None` when there is no value.
     #[must_use]
     pub fn etag(&self) -> Option<Version> {

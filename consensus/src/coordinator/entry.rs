@@ -82,10 +82,9 @@ impl Entry {
 
     /// The next time at which the entry wants attention.
     pub(super) fn wanted_timer_us(&self) -> Option<u64> {
-        let round = self.round.as_ref().filter(|running| !running.round.is_accepting());
         let retry = if self.round.is_none() && !self.queue.is_empty() { self.retry_at_us } else { None };
         [
-            round.map(|running| running.hedge_at_us),
+            self.round.as_ref().map(|running| running.hedge_at_us),
             self.read.as_ref().map(|running| running.hedge_at_us),
             retry,
         ]
@@ -125,6 +124,29 @@ impl Entry {
     pub(super) fn put_back(&mut self, slots: Vec<Slot>) {
         for slot in slots.into_iter().rev() {
             self.queue.push_front(slot);
+        }
+    }
+
+    /// Requests that can't have taken effect: reads, and changes that no Accept was sent for.
+    pub(super) fn never_sent(&self) -> impl Iterator<Item = Token> {
+        let queued =
+            self.queue.iter().filter(|slot| slot.proposal.attempts.is_empty()).map(|slot| slot.token);
+        let running = self.round.iter().flat_map(|running| running.round.never_sent());
+        let reading = self.read.iter().flat_map(|running| running.tokens.iter().copied());
+        queued.chain(running).chain(reading).chain(self.readers.iter().copied())
+    }
+
+    /// Ends a read or a round that nobody waits for any more; not a round whose Accept was sent.
+    pub(super) fn end_unwanted(&mut self) {
+        if self
+            .round
+            .as_ref()
+            .is_some_and(|running| running.round.is_empty() && !running.round.is_accepting())
+        {
+            self.round = None;
+        }
+        if self.read.as_ref().is_some_and(|running| running.tokens.is_empty()) {
+            self.read = None;
         }
     }
 

@@ -1,35 +1,92 @@
-//! Eventual reads: any replica's word, from one replica after another.
+//! Eventual reads: any replica's word. The next one is asked when one is lost, refuses, or becomes unusable.
 
-use super::{Coordinator, Effects, Failure, Now, Purpose};
-use crate::ids::NodeIndex;
+use std::sync::Arc;
+
+use super::{Coordinator, Effects, Failure, Now, Purpose, Route};
+use crate::ids::{NodeIndex, PartitionId};
 use crate::message::{ReplyBody, RequestBody};
 use crate::operation::Answer;
+use crate::quorum::ReplicaSet;
 use crate::round::Token;
 
+/// An eventual read on its way from replica to replica.
+#[derive(Debug)]
+pub(super) struct EventualRead {
+    partition: PartitionId,
+    pub(super) replicas: Arc<ReplicaSet>,
+    asked: Vec<NodeIndex>,
+    /// Those of `asked` whose reply or loss has not been reported.
+    waiting: Vec<NodeIndex>,
+}
+
+impl EventualRead {
+    pub(super) fn new(partition: PartitionId, replicas: Arc<ReplicaSet>) -> Self {
+        Self { partition, replicas, asked: Vec::new(), waiting: Vec::new() }
+    }
+
+    /// Whether the last replica asked is this one: the others have been given up before.
+    fn counts_on(&self, node: NodeIndex) -> bool {
+        self.waiting.last() == Some(&node)
+    }
+}
+
 impl Coordinator {
+    /// Asks the next replica, usable ones first. When all were asked and none can answer any more, it is over.
     pub(super) fn ask_eventual(&mut self, now: Now, token: Token, out: &mut Effects) {
         let Some(client) = self.clients.get_mut(&token) else { return };
         let Some(eventual) = &mut client.eventual else { return };
-        let unusable = &self.unusable;
-        let (first, last): (Vec<NodeIndex>, Vec<NodeIndex>) =
-            eventual.replicas.members().iter().partition(|node| !unusable.contains(node));
-        let Some(node) = first.into_iter().chain(last).nth(eventual.asked) else {
-            self.answer(token, Err(Failure::NoQuorum), out);
+        let left =
+            || eventual.replicas.members().iter().copied().filter(|node| !eventual.asked.contains(node));
+        let next = left().find(|node| !self.unusable.contains(node)).or_else(|| left().next());
+        let Some(node) = next else {
+            if eventual.waiting.is_empty() {
+                self.answer(token, Err(Failure::NoQuorum), out);
+            }
             return;
         };
-        eventual.asked += 1;
-        let (key, partition) = (client.key.clone(), eventual.partition);
-        let done = !eventual.replicas.is_joint();
+        eventual.asked.push(node);
+        eventual.waiting.push(node);
+        let key = client.key.clone();
+        let route = Route { partition: eventual.partition, done: !eventual.replicas.is_joint() };
         let body = RequestBody::Read { want_value: true };
-        self.send(now, (node, key, partition, done), Purpose::Eventual(token), body, out);
+        self.send(now, node, &key, route, Purpose::Eventual(token), body, out);
     }
 
-    pub(super) fn on_eventual(&mut self, now: Now, token: Token, body: ReplyBody, out: &mut Effects) {
+    pub(super) fn on_eventual(
+        &mut self,
+        now: Now,
+        token: Token,
+        from: NodeIndex,
+        body: ReplyBody,
+        out: &mut Effects,
+    ) {
         match body {
             ReplyBody::State(register) => {
                 self.answer(token, Ok(Answer::State(Box::new(register.without_history()))), out);
             }
-            _ => self.ask_eventual(now, token, out),
+            _ => self.on_eventual_lost(now, token, from, out),
+        }
+    }
+
+    pub(super) fn on_eventual_lost(&mut self, now: Now, token: Token, node: NodeIndex, out: &mut Effects) {
+        let Some(eventual) = self.clients.get_mut(&token).and_then(|client| client.eventual.as_mut()) else {
+            return;
+        };
+        let counted_on = eventual.counts_on(node);
+        eventual.waiting.retain(|waiting| *waiting != node);
+        if counted_on || eventual.waiting.is_empty() {
+            self.ask_eventual(now, token, out);
+        }
+    }
+
+    /// A node became unusable: what waits for it asks another, and takes its late answer still.
+    pub(super) fn hedge_eventual(&mut self, now: Now, node: NodeIndex, out: &mut Effects) {
+        let waiting: Vec<Token> = (self.clients.iter())
+            .filter(|(_, client)| client.eventual.as_ref().is_some_and(|eventual| eventual.counts_on(node)))
+            .map(|(token, _)| *token)
+            .collect();
+        for token in waiting {
+            self.ask_eventual(now, token, out);
         }
     }
 }

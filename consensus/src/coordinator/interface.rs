@@ -6,7 +6,7 @@ use crate::history::HistoryLimits;
 use crate::ids::{NodeIndex, PartitionId};
 use crate::key::Key;
 use crate::message::Request;
-use crate::operation::{Answer, Operation};
+use crate::operation::{Answer, Change, Operation};
 use crate::quorum::ReplicaSet;
 use crate::round::Token;
 
@@ -34,6 +34,17 @@ pub struct Submit {
     pub task: Task,
     /// When the caller wants an answer at the latest, on the monotonic clock.
     pub deadline_us: u64,
+}
+
+impl Submit {
+    /// What it holds in memory until it is answered: key and value.
+    pub(super) fn bytes(&self) -> usize {
+        let value_bytes = match &self.task {
+            Task::Change(Operation { change: Change::Put { value, .. }, .. }) => value.bytes.len(),
+            Task::Change(_) | Task::Read | Task::ReadEventual => 0,
+        };
+        self.key.as_bytes().len() + value_bytes
+    }
 }
 
 /// What a client asks of a key.
@@ -91,15 +102,19 @@ pub struct CoordinatorConfig {
     pub history: HistoryLimits,
     /// How far clocks may be apart, in milliseconds: the nodes' `max_clock_skew`.
     pub skew_ms_max: u64,
-    /// Requests under way at once.
+    /// Requests without an answer at once; further ones are refused.
     pub operations_max: usize,
+    /// Bytes of keys and values that requests without an answer may hold together; further ones are refused. At
+    /// least the largest value, or that one could never be stored.
+    pub queued_bytes_max: usize,
     /// Changes that wait on one key.
     pub queue_per_key_max: usize,
     /// Changes that one round applies together.
     pub slots_per_round_max: usize,
-    /// A further replica is asked at the earliest after this time without an answer, in microseconds.
+    /// A further replica is asked at the earliest after this time without an answer, in microseconds; at least 1.
     pub hedge_us_min: u64,
-    /// A further replica is asked at the latest after this time without an answer, in microseconds.
+    /// A further replica is asked at the latest after this time without an answer, in microseconds; not below
+    /// `hedge_us_min`.
     pub hedge_us_max: u64,
     /// The bound of the first random pause before a round is tried again, in microseconds; it doubles each time.
     pub backoff_us_min: u64,
@@ -115,6 +130,7 @@ impl Default for CoordinatorConfig {
             history: HistoryLimits::STANDARD,
             skew_ms_max: 5_000,
             operations_max: 65_536,
+            queued_bytes_max: 128 << 20,
             queue_per_key_max: 8_192,
             slots_per_round_max: 512,
             hedge_us_min: 5_000,

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use entry::{Entry, Withdrawn};
+use eventual::EventualRead;
 pub use interface::{CoordinatorConfig, CoordinatorStats, Effects, Failure, Now, Submit, Task};
 use pace::Pace;
 
@@ -34,7 +35,7 @@ use crate::message::{Reply, Request, RequestBody};
 use crate::operation::{Answer, Change, Operation};
 use crate::quorum::ReplicaSet;
 use crate::rng::Rng;
-use crate::round::{LostRequest, Progress, Slot, Token};
+use crate::round::{RoundFailure, Slot, Step, Token};
 
 /// Node times are taken from replies at most this often per node.
 const CLOCK_OBSERVATION_US: u64 = 100_000;
@@ -48,6 +49,8 @@ pub struct Coordinator {
     pace: Pace,
     entries: BTreeMap<Key, Entry>,
     clients: BTreeMap<Token, Client>,
+    /// Bytes of keys and values that `clients` stand for.
+    held_bytes: usize,
     deadlines: BTreeSet<(u64, Token)>,
     timers: BTreeSet<(u64, Key)>,
     requests: BTreeMap<u64, Sent>,
@@ -64,17 +67,12 @@ struct Client {
     key: Key,
     submitted_us: u64,
     deadline_us: u64,
+    /// Bytes of its key and value.
+    bytes: usize,
     /// Whether nothing is changed: such a request is never in doubt.
     reads: bool,
     /// An eventual read goes from replica to replica by itself.
     eventual: Option<EventualRead>,
-}
-
-#[derive(Debug)]
-struct EventualRead {
-    partition: PartitionId,
-    replicas: Arc<ReplicaSet>,
-    asked: usize,
 }
 
 /// A message whose reply or loss has not been reported yet.
@@ -87,16 +85,29 @@ struct Sent {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    Round(Ballot, LostRequest),
+    Round(Ballot, Step),
     Read(u64),
     Eventual(Token),
+}
+
+/// What every message about a key says beside the key.
+#[derive(Debug, Clone, Copy)]
+struct Route {
+    partition: PartitionId,
+    done: bool,
 }
 
 impl Coordinator {
     /// A coordinator that draws its names and pauses from `seed`. In production the seed is random: two
     /// coordinators must not share a proposer's name.
+    ///
+    /// # Panics
+    /// When `config` has no time between hedges, or bounds that cross.
     #[must_use]
     pub fn new(config: CoordinatorConfig, seed: u64) -> Self {
+        assert!(config.hedge_us_min >= 1, "hedges need a time between them");
+        assert!(config.hedge_us_min <= config.hedge_us_max, "the bounds of the time between hedges cross");
+        assert!(config.slots_per_round_max >= 1, "a round needs room for an operation");
         let mut rng = Rng::new(seed);
         let clock = HybridClock::new(config.skew_ms_max, Rng::new(rng.next_u64()));
         Self {
@@ -106,6 +117,7 @@ impl Coordinator {
             pace: Pace::new(),
             entries: BTreeMap::new(),
             clients: BTreeMap::new(),
+            held_bytes: 0,
             deadlines: BTreeSet::new(),
             timers: BTreeSet::new(),
             requests: BTreeMap::new(),
@@ -154,32 +166,33 @@ impl Coordinator {
     /// # Panics
     /// When the token was used before.
     pub fn submit(&mut self, now: Now, submit: Submit, out: &mut Effects) {
+        let bytes = submit.bytes();
         let Submit { token, key, partition, replicas, task, deadline_us } = submit;
-        if self.clients.len() >= self.config.operations_max {
+        let room_bytes = self.config.queued_bytes_max.saturating_sub(self.held_bytes);
+        if self.clients.len() >= self.config.operations_max || bytes > room_bytes {
             out.answers.push((token, Err(Failure::Overloaded)));
             return;
         }
         let reads = !matches!(task, Task::Change(_));
-        let mut client =
-            Client { key: key.clone(), submitted_us: now.mono_us, deadline_us, reads, eventual: None };
-        self.deadlines.insert((deadline_us, token));
-        if task == Task::ReadEventual {
-            client.eventual = Some(EventualRead { partition, replicas, asked: 0 });
-            assert!(self.clients.insert(token, client).is_none(), "a token names one request");
-            self.ask_eventual(now, token, out);
-            return;
-        }
+        let eventual =
+            (task == Task::ReadEventual).then(|| EventualRead::new(partition, Arc::clone(&replicas)));
+        let client =
+            Client { key: key.clone(), submitted_us: now.mono_us, deadline_us, bytes, reads, eventual };
         assert!(self.clients.insert(token, client).is_none(), "a token names one request");
-        let entry = self.entries.entry(key.clone()).or_insert_with(|| Entry::new(partition, replicas));
+        self.deadlines.insert((deadline_us, token));
+        self.held_bytes += bytes;
         let operation = match task {
+            Task::ReadEventual => return self.ask_eventual(now, token, out),
+            Task::Read => Operation::new(Change::Read),
             Task::Change(operation) => operation,
-            Task::Read if !entry.is_changing() => {
-                entry.readers.push(token);
-                self.pump(now, &key, out);
-                return;
-            }
-            Task::Read | Task::ReadEventual => Operation::new(Change::Read),
         };
+        let entry =
+            self.entries.entry(key.clone()).or_insert_with(|| Entry::new(partition, Arc::clone(&replicas)));
+        entry.replicas = replicas;
+        if operation.change == Change::Read && !entry.is_changing() {
+            entry.readers.push(token);
+            return self.pump(now, &key, out);
+        }
         self.enqueue(now, &key, Slot { token, proposal: Proposal::new(operation) }, out);
     }
 
@@ -188,12 +201,12 @@ impl Coordinator {
         self.observe_clock(now, from, node_ms);
         let Some(sent) = self.requests.remove(&reply.id) else { return };
         match sent.purpose {
-            Purpose::Round(ballot, kind) => {
-                if kind == LostRequest::Prepare {
+            Purpose::Round(ballot, step) => {
+                if step == Step::Prepare {
                     self.pace.observe(now.mono_us.saturating_sub(sent.sent_us));
                 }
                 self.with_round(now, &sent.key, ballot, out, |round, now_ms, usable, output| {
-                    round.on_reply(now_ms, from, reply.body, usable, output)
+                    round.on_reply(now_ms, from, step, reply.body, usable, output)
                 });
             }
             Purpose::Read(serial) => {
@@ -202,7 +215,7 @@ impl Coordinator {
                     read.on_reply(from, reply.body, usable, sends)
                 });
             }
-            Purpose::Eventual(token) => self.on_eventual(now, token, reply.body, out),
+            Purpose::Eventual(token) => self.on_eventual(now, token, from, reply.body, out),
         }
     }
 
@@ -210,9 +223,9 @@ impl Coordinator {
     pub fn on_lost(&mut self, now: Now, to: NodeIndex, request_id: u64, out: &mut Effects) {
         let Some(sent) = self.requests.remove(&request_id) else { return };
         match sent.purpose {
-            Purpose::Round(ballot, kind) => {
+            Purpose::Round(ballot, step) => {
                 self.with_round(now, &sent.key, ballot, out, |round, now_ms, usable, output| {
-                    round.on_lost(now_ms, to, kind, usable, output)
+                    round.on_lost(now_ms, to, step, usable, output)
                 });
             }
             Purpose::Read(serial) => {
@@ -220,7 +233,7 @@ impl Coordinator {
                     read.on_lost(to, usable, sends)
                 });
             }
-            Purpose::Eventual(token) => self.ask_eventual(now, token, out),
+            Purpose::Eventual(token) => self.on_eventual_lost(now, token, to, out),
         }
     }
 
@@ -236,14 +249,14 @@ impl Coordinator {
             .map(|(key, _)| key.clone())
             .collect();
         for key in keys {
-            if usable {
-                if let Some(entry) = self.entries.get_mut(&key) {
-                    entry.retry_at_us = None;
-                }
-                self.pump(now, &key, out);
-            } else {
-                self.hedge(now, &key, out);
+            if usable && let Some(entry) = self.entries.get_mut(&key) {
+                entry.retry_at_us = None;
             }
+            self.hedge(now, &key, out);
+            self.pump(now, &key, out);
+        }
+        if !usable {
+            self.hedge_eventual(now, node, out);
         }
     }
 
@@ -258,15 +271,17 @@ impl Coordinator {
 
     /// Does what is due: ends requests whose time is over, asks further replicas, tries again.
     pub fn tick(&mut self, now: Now, out: &mut Effects) {
-        while let Some((at_us, token)) = self.deadlines.first().copied() {
-            if at_us > now.mono_us {
-                break;
-            }
+        while let Some((at_us, token)) =
+            self.deadlines.first().copied().filter(|(at_us, _)| *at_us <= now.mono_us)
+        {
+            self.deadlines.remove(&(at_us, token));
             self.on_deadline(now, token, out);
         }
-        while let Some((at_us, key)) = self.timers.first().cloned() {
-            if at_us > now.mono_us {
-                break;
+        while let Some((at_us, key)) = self.timers.first().cloned().filter(|(at_us, _)| *at_us <= now.mono_us)
+        {
+            self.timers.remove(&(at_us, key.clone()));
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.timer_us = None;
             }
             self.on_timer(now, &key, out);
         }
@@ -278,11 +293,11 @@ impl Coordinator {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let slot = match &mut entry.round {
             Some(running) => match running.round.join(slot, slots_max) {
-                Ok(()) => {
+                None => {
                     self.stats.operations_combined += 1;
                     return;
                 }
-                Err(slot) => slot,
+                Some(slot) => slot,
             },
             None => slot,
         };
@@ -319,49 +334,46 @@ impl Coordinator {
     }
 
     fn on_deadline(&mut self, now: Now, token: Token, out: &mut Effects) {
-        let Some(client) = self.clients.get(&token) else {
-            self.deadlines.retain(|(_, other)| *other != token);
-            return;
-        };
+        let Some(client) = self.clients.get(&token) else { return };
         let (key, reads) = (client.key.clone(), client.reads);
         if let Some(eventual) = &client.eventual {
             let failure =
                 if self.has_usable_quorum(&eventual.replicas) { Failure::Timeout } else { Failure::NoQuorum };
-            self.answer(token, Err(failure), out);
-            return;
+            return self.answer(token, Err(failure), out);
         }
-        let Some(entry) = self.entries.get_mut(&key) else { return };
-        let withdrawn = entry.withdraw(token);
-        if entry
-            .round
-            .as_ref()
-            .is_some_and(|running| running.round.is_empty() && !running.round.is_accepting())
-        {
-            entry.round = None;
-        }
-        let (replicas, last) = (Arc::clone(&entry.replicas), entry.last_failure.clone().unwrap_or_default());
-        let reachable = self.has_usable_quorum(&replicas);
-        let failure = match withdrawn {
-            Withdrawn::InDoubt if !reads => Failure::Unknown,
-            _ if last.skew_limit_ms.is_some() => Failure::ClockSkew,
-            _ if !reachable => Failure::NoQuorum,
-            _ if reads => Failure::Timeout,
-            _ if last.outbid.is_some() => Failure::Contention,
-            _ if last.unwilling => Failure::Overloaded,
-            _ => Failure::NoQuorum,
+        let failure = match self.entries.get_mut(&key) {
+            Some(entry) => {
+                let withdrawn = entry.withdraw(token);
+                entry.end_unwanted();
+                self.failure_at_deadline(&key, withdrawn, reads)
+            }
+            None if reads => Failure::Timeout,
+            None => Failure::Unknown,
         };
         self.answer(token, Err(failure), out);
         self.pump(now, &key, out);
     }
 
+    /// The split that clients rely on: only what was never sent is called never applied.
+    fn failure_at_deadline(&self, key: &Key, withdrawn: Withdrawn, reads: bool) -> Failure {
+        let Some(entry) = self.entries.get(key) else { return Failure::Unknown };
+        let last = entry.last_failure.as_ref();
+        let was = |what: fn(&RoundFailure) -> bool| last.is_some_and(what);
+        match withdrawn {
+            Withdrawn::InDoubt if !reads => Failure::Unknown,
+            _ if was(|last| last.skew_limit_ms.is_some()) => Failure::ClockSkew,
+            _ if !self.has_usable_quorum(&entry.replicas) => Failure::NoQuorum,
+            _ if reads => Failure::Timeout,
+            _ if was(|last| last.outbid.is_some()) => Failure::Contention,
+            _ if was(|last| last.overloaded) => Failure::Overloaded,
+            _ => Failure::NoQuorum,
+        }
+    }
+
     fn on_timer(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(key) else {
-            self.timers.retain(|(_, other)| other != key);
-            return;
-        };
+        let Some(entry) = self.entries.get(key) else { return };
         let due = |at_us: u64| at_us <= now.mono_us;
-        let round_due = (entry.round.as_ref())
-            .is_some_and(|running| !running.round.is_accepting() && due(running.hedge_at_us));
+        let round_due = entry.round.as_ref().is_some_and(|running| due(running.hedge_at_us));
         let read_due = entry.read.as_ref().is_some_and(|running| due(running.hedge_at_us));
         if round_due || read_due {
             self.hedge(now, key, out);
@@ -369,12 +381,11 @@ impl Coordinator {
         self.pump(now, key, out);
     }
 
-    /// Asks further replicas for whatever waits on a key.
+    /// Asks further replicas for whatever waits on a key, and refuses what has waited too long for a majority.
     fn hedge(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let again_at_us =
-            now.mono_us + self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max);
+        let again_at_us = now.mono_us + self.hedge_after_us();
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let ballot = entry.round.as_mut().filter(|running| !running.round.is_accepting()).map(|running| {
+        let ballot = entry.round.as_mut().map(|running| {
             running.hedge_at_us = again_at_us;
             running.round.ballot()
         });
@@ -382,23 +393,29 @@ impl Coordinator {
             running.hedge_at_us = again_at_us;
             running.serial
         });
+        let sent = out.sends.len();
         if let Some(ballot) = ballot {
-            self.stats.hedges += 1;
-            self.with_round(now, key, ballot, out, |round, _, usable, output| {
-                round.widen(usable, output);
-                Progress::Running
-            });
+            self.with_round(now, key, ballot, out, |round, _, usable, output| round.widen(usable, output));
         }
         if let Some(serial) = serial {
-            self.stats.hedges += 1;
             self.with_read(now, key, serial, out, |read, usable, sends| read.widen(usable, sends));
         }
+        self.stats.hedges += u64::from(out.sends.len() > sent);
+        self.refuse_without_quorum(now, key, out);
     }
 
+    /// How long to wait for an answer before a further replica is asked.
+    fn hedge_after_us(&self) -> u64 {
+        self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max)
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "what a message is made of, from three places")]
     fn send(
         &mut self,
         now: Now,
-        (node, key, partition, done): (NodeIndex, Key, PartitionId, bool),
+        node: NodeIndex,
+        key: &Key,
+        route: Route,
         purpose: Purpose,
         body: RequestBody,
         out: &mut Effects,
@@ -406,12 +423,14 @@ impl Coordinator {
         self.next_request += 1;
         let id = self.next_request;
         self.requests.insert(id, Sent { key: key.clone(), purpose, sent_us: now.mono_us });
-        out.sends.push((node, Request { id, partition, done, key, body }));
+        let Route { partition, done } = route;
+        out.sends.push((node, Request { id, partition, done, key: key.clone(), body }));
     }
 
     fn answer(&mut self, token: Token, answer: Result<Answer, Failure>, out: &mut Effects) {
         if let Some(client) = self.clients.remove(&token) {
             self.deadlines.remove(&(client.deadline_us, token));
+            self.held_bytes -= client.bytes;
             out.answers.push((token, answer));
         }
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::entry::RunningRead;
-use super::{Coordinator, Effects, Now, Purpose};
+use super::{Coordinator, Effects, Now, Purpose, Route};
 use crate::apply::Proposal;
 use crate::ids::NodeIndex;
 use crate::key::Key;
@@ -14,6 +14,7 @@ use crate::register::Register;
 use crate::round::Slot;
 
 impl Coordinator {
+    /// Starts the next quorum read of a key for everyone who waits for one.
     pub(super) fn start_read(&mut self, now: Now, key: &Key, out: &mut Effects) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         if entry.read.is_some() || entry.readers.is_empty() {
@@ -24,10 +25,11 @@ impl Coordinator {
         let read = QuorumRead::start(Arc::clone(&entry.replicas), usable, &mut sends);
         self.next_serial += 1;
         let serial = self.next_serial;
-        let hedge_at_us =
-            now.mono_us + self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max);
-        entry.read =
-            Some(RunningRead { read, serial, tokens: std::mem::take(&mut entry.readers), hedge_at_us });
+        let tokens = std::mem::take(&mut entry.readers);
+        let hedge_at_us = now.mono_us + self.hedge_after_us();
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.read = Some(RunningRead { read, serial, tokens, hedge_at_us });
+        }
         self.send_read(now, key, serial, sends, out);
     }
 
@@ -52,19 +54,18 @@ impl Coordinator {
         match event(&mut running.read, &usable, &mut sends) {
             ReadProgress::Running => self.send_read(now, key, serial, sends, out),
             ReadProgress::Agreed(register) if register.is_expired(now_ms) => self.read_by_round(key),
-            ReadProgress::Agreed(register) => self.answer_read(key, *register, out),
+            ReadProgress::Agreed(register) => self.answer_read(key, &register, out),
             ReadProgress::NeedsRound => self.read_by_round(key),
             ReadProgress::Unreachable => self.on_read_unreachable(now, key, out),
         }
         self.pump(now, key, out);
     }
 
-    fn answer_read(&mut self, key: &Key, register: Register, out: &mut Effects) {
+    fn answer_read(&mut self, key: &Key, register: &Register, out: &mut Effects) {
         let Some(read) = self.entries.get_mut(key).and_then(|entry| entry.read.take()) else { return };
-        let state = Box::new(register.without_history());
         self.stats.one_trip_answers += read.tokens.len() as u64;
         for token in read.tokens {
-            self.answer(token, Ok(Answer::State(state.clone())), out);
+            self.answer(token, Ok(Answer::State(Box::new(register.clone()))), out);
         }
     }
 
@@ -82,12 +83,12 @@ impl Coordinator {
     fn on_read_unreachable(&mut self, now: Now, key: &Key, out: &mut Effects) {
         // The next round waits for a majority with the others, under the same rules of patience.
         self.read_by_round(key);
+        let pause_us = self.rng.up_to(self.config.backoff_us_min).max(1);
         let Some(entry) = self.entries.get_mut(key) else { return };
         if entry.round.is_none() {
-            let pause_us = self.rng.up_to(self.config.backoff_us_min);
             entry.retry_at_us = Some(entry.retry_at_us.unwrap_or(0).max(now.mono_us + pause_us));
         }
-        self.pump(now, key, out);
+        self.refuse_without_quorum(now, key, out);
     }
 
     fn send_read(
@@ -99,9 +100,10 @@ impl Coordinator {
         out: &mut Effects,
     ) {
         let Some(entry) = self.entries.get(key) else { return };
-        let (partition, done) = (entry.partition, !entry.replicas.is_joint());
+        let Some(running) = &entry.read else { return };
+        let route = Route { partition: entry.partition, done: !running.read.replicas().is_joint() };
         for (node, body) in sends {
-            self.send(now, (node, key.clone(), partition, done), Purpose::Read(serial), body, out);
+            self.send(now, node, key, route, Purpose::Read(serial), body, out);
         }
     }
 }

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::entry::RunningRound;
-use super::{Coordinator, Effects, Failure, Now, Purpose};
+use super::{Coordinator, Effects, Failure, Now, Purpose, Route};
 use crate::ballot::{Ballot, Hlc};
 use crate::ids::NodeIndex;
 use crate::key::Key;
 use crate::message::RequestBody;
-use crate::round::{LostRequest, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot};
+use crate::round::{Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step, Token};
 
 impl Coordinator {
+    /// Starts the next round of a key, if operations wait and nothing stands in its way.
     pub(super) fn start_round(&mut self, now: Now, key: &Key, out: &mut Effects) {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let paused = entry.retry_at_us.is_some_and(|at_us| at_us > now.mono_us);
@@ -38,9 +39,10 @@ impl Coordinator {
         let mut output = RoundOutput::default();
         let round = Round::start(plan, |node| !self.unusable.contains(&node), &mut output);
         let ballot = round.ballot();
-        let hedge_at_us =
-            now.mono_us + self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max);
-        entry.round = Some(RunningRound { round, hedge_at_us });
+        let hedge_at_us = now.mono_us + self.hedge_after_us();
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.round = Some(RunningRound { round, hedge_at_us });
+        }
         self.send_round(now, key, ballot, output.sends, out);
     }
 
@@ -78,7 +80,7 @@ impl Coordinator {
                     self.answer(token, Ok(answer), out);
                 }
             }
-            Progress::Failed { slots, reason } => self.on_round_failed(now, key, slots, reason, out),
+            Progress::Failed { slots, reason } => self.on_round_failed(now, key, slots, &reason, out),
         }
         self.pump(now, key, out);
     }
@@ -88,7 +90,7 @@ impl Coordinator {
         now: Now,
         key: &Key,
         mut slots: Vec<Slot>,
-        reason: RoundFailure,
+        reason: &RoundFailure,
         out: &mut Effects,
     ) {
         self.stats.rounds_failed += 1;
@@ -102,7 +104,7 @@ impl Coordinator {
         }
         slots.retain(|slot| self.clients.contains_key(&slot.token));
         let mut refused = Vec::new();
-        slots.retain(|slot| match self.hopeless(now, key, slot, &reason) {
+        slots.retain(|slot| match self.hopeless(key, slot, reason) {
             Some(failure) => {
                 refused.push((slot.token, failure));
                 false
@@ -112,32 +114,63 @@ impl Coordinator {
         for (token, failure) in refused {
             self.answer(token, Err(failure), out);
         }
+        let pause_us = self.pause_us(key, reason);
         let Some(entry) = self.entries.get_mut(key) else { return };
         entry.round = None;
-        let doublings = entry.retries.min(16);
         entry.retries += 1;
         entry.want_value |= reason.value_moved;
-        let bound_us =
-            self.config.backoff_us_min.saturating_mul(1 << doublings).min(self.config.backoff_us_max);
-        let pause_us = if reason.value_moved { 0 } else { self.rng.up_to(bound_us) };
         entry.retry_at_us = Some(now.mono_us + pause_us);
-        entry.last_failure = Some(reason);
+        entry.last_failure = Some(reason.clone());
         entry.put_back(slots);
+        self.refuse_without_quorum(now, key, out);
+    }
+
+    /// How long to wait before the next round: random, within a bound that doubles with each failure. The first time
+    /// that only the value's bytes were missing there is no rival to give way to.
+    fn pause_us(&mut self, key: &Key, reason: &RoundFailure) -> u64 {
+        let retries = self.entries.get(key).map_or(0, |entry| entry.retries);
+        if reason.value_moved && retries == 0 {
+            return 0;
+        }
+        let bound_us = self.config.backoff_us_min.saturating_mul(1 << retries.min(16));
+        self.rng.up_to(bound_us.min(self.config.backoff_us_max)).max(1)
     }
 
     /// Why an operation that was never sent need not be tried again.
-    fn hopeless(&self, now: Now, key: &Key, slot: &Slot, reason: &RoundFailure) -> Option<Failure> {
+    fn hopeless(&self, key: &Key, slot: &Slot, reason: &RoundFailure) -> Option<Failure> {
+        let operation = &slot.proposal.operation;
         if !slot.proposal.attempts.is_empty() {
             return None;
         }
-        if reason.disk_reserve && slot.proposal.operation.change.grows() {
-            return Some(Failure::DiskReserve);
+        // Nobody takes the operation before that time comes, and every other one of its round is refused with it.
+        let born_ms = operation.client_key.map(|client_key| client_key.birth.millis());
+        if born_ms.zip(reason.skew_limit_ms).is_some_and(|(born_ms, limit_ms)| born_ms > limit_ms) {
+            return Some(Failure::ClockSkew);
         }
-        let entry = self.entries.get(key)?;
-        let client = self.clients.get(&slot.token)?;
-        let waited_us = now.mono_us.saturating_sub(client.submitted_us);
-        (waited_us >= self.config.patience_us && !self.has_usable_quorum(&entry.replicas))
-            .then_some(Failure::NoQuorum)
+        let replicas = &self.entries.get(key)?.replicas;
+        let has_room = |node| !self.unusable.contains(&node) && !reason.disk_low.contains(&node);
+        let full = !reason.disk_low.is_empty() && !replicas.is_quorum(has_room);
+        (full && operation.change.grows()).then_some(Failure::DiskReserve)
+    }
+
+    /// Refuses what has waited long enough for a majority to come back, unless it was sent.
+    pub(super) fn refuse_without_quorum(&mut self, now: Now, key: &Key, out: &mut Effects) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if entry.replicas.is_quorum(|node| !self.unusable.contains(&node)) {
+            return;
+        }
+        let waited_us = |token: &Token| {
+            self.clients.get(token).map_or(0, |client| now.mono_us.saturating_sub(client.submitted_us))
+        };
+        let refused: Vec<Token> =
+            entry.never_sent().filter(|token| waited_us(token) >= self.config.patience_us).collect();
+        for token in &refused {
+            entry.withdraw(*token);
+        }
+        entry.end_unwanted();
+        for token in refused {
+            self.answer(token, Err(Failure::NoQuorum), out);
+        }
     }
 
     fn send_round(
@@ -149,15 +182,15 @@ impl Coordinator {
         out: &mut Effects,
     ) {
         let Some(entry) = self.entries.get(key) else { return };
-        let (partition, done) = (entry.partition, !entry.replicas.is_joint());
+        let Some(running) = &entry.round else { return };
+        let route = Route { partition: entry.partition, done: !running.round.replicas().is_joint() };
         for (node, body) in sends {
-            let kind = match body {
-                RequestBody::Accept { .. } => LostRequest::Accept,
-                RequestBody::Fetch { .. } => LostRequest::Fetch,
-                RequestBody::Prepare { .. } | RequestBody::Read { .. } => LostRequest::Prepare,
+            let step = match body {
+                RequestBody::Accept { .. } => Step::Accept,
+                RequestBody::Fetch { .. } => Step::Fetch,
+                RequestBody::Prepare { .. } | RequestBody::Read { .. } => Step::Prepare,
             };
-            let to = (node, key.clone(), partition, done);
-            self.send(now, to, Purpose::Round(ballot, kind), body, out);
+            self.send(now, node, key, route, Purpose::Round(ballot, step), body, out);
         }
     }
 }

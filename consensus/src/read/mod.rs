@@ -5,6 +5,9 @@
 //! when one is slow or disagrees; when no majority can agree any more, the read needs an identity round.
 //! "Absent" and "tombstone", and two tombstones, are different ballots.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use crate::ballot::Ballot;
@@ -18,7 +21,8 @@ use crate::register::{Content, Register};
 pub enum ReadProgress {
     /// Waiting for replies.
     Running,
-    /// The chosen register; its value is here if it has one. Whether it has expired is the caller's question.
+    /// The chosen register, without its history; its value is here if it has one. Whether it has expired is the
+    /// caller's question.
     Agreed(Box<Register>),
     /// The replicas do not agree: an identity round must settle the key.
     NeedsRound,
@@ -33,8 +37,17 @@ pub struct QuorumRead {
     asked: Vec<NodeIndex>,
     /// The register each replica reported; `None` for a replica that refused or is lost.
     tally: Tally<Option<Register>>,
-    /// The ballot that is agreed, while its value's bytes are fetched from replicas that reported it.
-    fetching: Option<(Ballot, Vec<NodeIndex>)>,
+    fetching: Option<Fetching>,
+}
+
+/// A ballot is agreed, and its value's bytes are asked of replicas that reported it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Fetching {
+    ballot: Ballot,
+    /// Replicas left to ask.
+    sources: Vec<NodeIndex>,
+    /// Replicas asked that have not answered.
+    waiting: Vec<NodeIndex>,
 }
 
 impl QuorumRead {
@@ -51,8 +64,14 @@ impl QuorumRead {
         Self { replicas, asked, tally: Tally::default(), fetching: None }
     }
 
-    /// Goes on although a replica is slow: asks further ones, or settles for a round if all were asked and a
-    /// majority has answered.
+    /// Who decides this read.
+    #[must_use]
+    pub fn replicas(&self) -> &ReplicaSet {
+        &self.replicas
+    }
+
+    /// Goes on although replicas are slow, or have become usable or unusable: asks further ones, or settles for a
+    /// round if all were asked and a majority has answered, or could answer a round.
     pub fn widen(
         &mut self,
         usable: impl Fn(NodeIndex) -> bool,
@@ -61,8 +80,9 @@ impl QuorumRead {
         if self.fetching.is_some() {
             return self.fetch_next(sends);
         }
+        let asked_further = self.ask_further(&usable, sends);
         let answered = self.replicas.is_quorum(|node| self.reported(node).is_some());
-        if !self.ask_further(usable, sends) && answered {
+        if (!asked_further && answered) || self.is_stalled(usable) {
             return ReadProgress::NeedsRound;
         }
         ReadProgress::Running
@@ -78,23 +98,23 @@ impl QuorumRead {
     ) -> ReadProgress {
         match reply {
             ReplyBody::State(register) => self.tally.insert(from, Some(register)),
-            ReplyBody::Rejected(_) if self.fetching.is_none() => self.tally.insert(from, None),
-            ReplyBody::Fetched(register) => return self.on_fetched(register, sends),
-            ReplyBody::Rejected(_) => return self.fetch_next(sends),
+            ReplyBody::Fetched(register) => return self.on_fetched(from, register, sends),
+            ReplyBody::Rejected(_) => return self.on_lost(from, usable, sends),
             ReplyBody::Promised(_) | ReplyBody::Accepted { .. } => return ReadProgress::Running,
         }
         self.advance(usable, sends)
     }
 
-    /// Learns that the question to a replica, or its answer, is lost.
+    /// Learns that the question to a replica, or its answer, is lost. A replica that is asked for the bytes has
+    /// answered the first question before, so there is no doubt which of the two it was.
     pub fn on_lost(
         &mut self,
         node: NodeIndex,
         usable: impl Fn(NodeIndex) -> bool,
         sends: &mut Vec<(NodeIndex, RequestBody)>,
     ) -> ReadProgress {
-        if self.fetching.is_some() {
-            return self.fetch_next(sends);
+        if self.fetching.as_ref().is_some_and(|fetching| fetching.waiting.contains(&node)) {
+            return self.on_fetched(node, None, sends);
         }
         self.tally.insert(node, None);
         self.advance(usable, sends)
@@ -109,17 +129,14 @@ impl QuorumRead {
         usable: impl Fn(NodeIndex) -> bool,
         sends: &mut Vec<(NodeIndex, RequestBody)>,
     ) -> ReadProgress {
-        if self.fetching.is_some() {
-            return ReadProgress::Running;
-        }
         if let Some(ballot) = self.agreed() {
             return self.agree_on(ballot, sends);
         }
-        let answered = self.replicas.is_quorum(|node| self.reported(node).is_some());
         let silent = |node: NodeIndex| self.tally.get(node).is_none();
         if !self.replicas.is_quorum(|node| self.reported(node).is_some() || silent(node)) {
             return ReadProgress::Unreachable;
         }
+        let answered = self.replicas.is_quorum(|node| self.reported(node).is_some());
         // A replica that is not usable may never answer: no reason to wait for its vote once a round can run.
         let may_agree = (self.tally.iter().filter_map(|(_, word)| word.as_ref())).any(|candidate| {
             self.replicas.is_quorum(|node| match self.tally.get(node) {
@@ -127,7 +144,7 @@ impl QuorumRead {
                 None => usable(node),
             })
         });
-        if answered && !may_agree {
+        if (answered && !may_agree) || self.is_stalled(&usable) {
             return ReadProgress::NeedsRound;
         }
         let awaited = |node| self.asked.contains(&node) && (self.reported(node).is_some() || silent(node));
@@ -135,6 +152,17 @@ impl QuorumRead {
             self.ask_further(usable, sends);
         }
         ReadProgress::Running
+    }
+
+    /// Whether a majority needs a replica that is silent and not usable, while a round could do without: one that
+    /// was lost is usable again.
+    fn is_stalled(&self, usable: impl Fn(NodeIndex) -> bool) -> bool {
+        let hopeful = |node| match self.tally.get(node) {
+            Some(word) => word.is_some(),
+            None => usable(node),
+        };
+        !self.replicas.is_quorum(hopeful)
+            && self.replicas.is_quorum(|node| self.reported(node).is_some() || usable(node))
     }
 
     /// Asks every replica not asked yet: usable ones, or all where those are no majority. Tells whether any was.
@@ -157,46 +185,53 @@ impl QuorumRead {
 
     /// The accepted ballot that a majority report, in each set of replicas the same.
     fn agreed(&self) -> Option<Ballot> {
-        let ballots =
-            self.tally.iter().filter_map(|(_, word)| word.as_ref().map(|register| register.accepted));
-        ballots.into_iter().find(|ballot| {
+        let reports = self.tally.iter().filter_map(|(_, word)| word.as_ref());
+        reports.map(|register| register.accepted).find(|ballot| {
             self.replicas.is_quorum(|node| self.reported(node).is_some_and(|r| r.accepted == *ballot))
         })
     }
 
     fn agree_on(&mut self, ballot: Ballot, sends: &mut Vec<(NodeIndex, RequestBody)>) -> ReadProgress {
-        let copies =
-            self.tally.iter().filter_map(|(node, word)| word.as_ref().map(|register| (node, register)));
-        let copies = copies.filter(|(_, register)| register.accepted == ballot);
-        if let Some((_, whole)) = copies.clone().find(|(_, r)| !matches!(r.content, Content::Withheld { .. }))
-        {
-            return ReadProgress::Agreed(Box::new(whole.clone()));
+        let copies = (self.tally.iter())
+            .filter_map(|(node, word)| Some((node, word.as_ref()?)))
+            .filter(|(_, register)| register.accepted == ballot);
+        let whole = copies.clone().find(|(_, r)| !matches!(r.content, Content::Withheld { .. }));
+        if let Some((_, register)) = whole {
+            return ReadProgress::Agreed(Box::new(register.told()));
+        }
+        if self.fetching.is_some() {
+            return ReadProgress::Running;
         }
         let sources = copies.map(|(node, _)| node).collect();
-        self.fetching = Some((ballot, sources));
+        self.fetching = Some(Fetching { ballot, sources, waiting: Vec::new() });
         self.fetch_next(sends)
     }
 
     fn on_fetched(
         &mut self,
+        from: NodeIndex,
         register: Option<Register>,
         sends: &mut Vec<(NodeIndex, RequestBody)>,
     ) -> ReadProgress {
-        match (&self.fetching, register) {
-            (Some((ballot, _)), Some(register)) if register.accepted == *ballot => {
-                ReadProgress::Agreed(Box::new(register))
-            }
-            (Some(_), _) => self.fetch_next(sends),
-            (None, _) => ReadProgress::Running,
+        let Some(fetching) = &mut self.fetching else { return ReadProgress::Running };
+        fetching.waiting.retain(|node| *node != from);
+        let whole = |register: &Register| {
+            register.accepted == fetching.ballot && !matches!(register.content, Content::Withheld { .. })
+        };
+        match register.filter(whole) {
+            Some(register) => ReadProgress::Agreed(Box::new(register.without_history())),
+            None => self.fetch_next(sends),
         }
     }
 
     fn fetch_next(&mut self, sends: &mut Vec<(NodeIndex, RequestBody)>) -> ReadProgress {
-        let Some((ballot, sources)) = &mut self.fetching else { return ReadProgress::Running };
-        if sources.is_empty() {
+        let Some(fetching) = &mut self.fetching else { return ReadProgress::Running };
+        if fetching.sources.is_empty() {
             return ReadProgress::NeedsRound;
         }
-        sends.push((sources.remove(0), RequestBody::Fetch { accepted: *ballot }));
+        let node = fetching.sources.remove(0);
+        fetching.waiting.push(node);
+        sends.push((node, RequestBody::Fetch { accepted: fetching.ballot }));
         ReadProgress::Running
     }
 }

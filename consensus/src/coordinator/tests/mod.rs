@@ -1,5 +1,7 @@
 //! What clients see of coordinators in the world of [`world`].
 
+mod faults;
+mod limits;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};

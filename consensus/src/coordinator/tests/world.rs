@@ -15,6 +15,8 @@ use crate::{
 pub(super) struct Acceptor {
     pub(super) keys: BTreeMap<Key, (Ballot, Option<Register>)>,
     pub(super) skew: i64,
+    /// Below its disk reserve.
+    pub(super) disk_low: bool,
 }
 
 impl Acceptor {
@@ -27,6 +29,9 @@ impl Acceptor {
         let body = match request.body {
             RequestBody::Prepare { ballot, .. } if ballot.hlc.millis() > limit_ms => {
                 ReplyBody::Rejected(Rejection::ClockSkew { limit_ms })
+            }
+            RequestBody::Prepare { grows: true, .. } if self.disk_low => {
+                ReplyBody::Rejected(Rejection::DiskReserve)
             }
             RequestBody::Prepare { ballot, want_value, .. } => {
                 let held = register.accepted.max(*promise);
@@ -69,7 +74,10 @@ pub(super) struct World {
     pub(super) events: BTreeMap<(u64, u64), Event>,
     pub(super) serial: u64,
     pub(super) nodes: Vec<Acceptor>,
+    /// Nodes that refuse every message, after a second.
     pub(super) stopped: BTreeSet<NodeIndex>,
+    /// Nodes that answer nothing, and whose messages nobody calls lost.
+    pub(super) frozen: BTreeSet<NodeIndex>,
     pub(super) routers: Vec<Coordinator>,
     pub(super) router_skew_ms: Vec<i64>,
     pub(super) answers: BTreeMap<Token, Result<Answer, Failure>>,
@@ -91,6 +99,7 @@ impl World {
             serial: 0,
             nodes: (0..3).map(|_| Acceptor::default()).collect(),
             stopped: BTreeSet::new(),
+            frozen: BTreeSet::new(),
             router_skew_ms: vec![0; routers.len()],
             routers,
             answers: BTreeMap::new(),
@@ -143,9 +152,25 @@ impl World {
         }
     }
 
+    /// Tells every router what failure detection says of a node.
+    pub(super) fn health(&mut self, node: NodeIndex, usable: bool) {
+        for router in 0..self.routers.len() {
+            let now = self.now(router);
+            self.with(router, |coordinator, out| coordinator.on_health(now, node, usable, out));
+        }
+    }
+
     /// Runs until nothing happens any more.
     pub(super) fn run(&mut self) {
+        self.run_until(|_| false);
+    }
+
+    /// Runs until something holds, or nothing happens any more.
+    pub(super) fn run_until(&mut self, holds: impl Fn(&Self) -> bool) {
         for _ in 0..2_000_000 {
+            if holds(self) {
+                return;
+            }
             let event_us = self.events.first_key_value().map(|((at_us, _), _)| *at_us);
             let timers =
                 self.routers.iter().enumerate().filter_map(|(r, c)| c.next_timer_us().map(|at| (at, r)));
@@ -169,6 +194,7 @@ impl World {
 
     pub(super) fn on_event(&mut self, event: Event) {
         match event {
+            Event::Request(_, node, _) if self.frozen.contains(&node) => {}
             Event::Request(router, node, request) => {
                 if self.stopped.contains(&node) {
                     self.schedule(1_000_000, Event::Lost(router, node, request.id));

@@ -1,0 +1,161 @@
+//! Nodes that freeze, stop, come back, run full: nobody waits longer than it takes to do without them.
+
+use super::*;
+use crate::coordinator::CoordinatorConfig;
+
+const A: NodeIndex = NodeIndex(0);
+const B: NodeIndex = NodeIndex(1);
+const C: NodeIndex = NodeIndex(2);
+
+fn some_event(world: &World, is: impl Fn(NodeIndex, &crate::RequestBody) -> bool) -> bool {
+    world
+        .events
+        .values()
+        .any(|event| matches!(event, Event::Request(_, node, request) if is(*node, &request.body)))
+}
+
+#[test]
+fn routers_that_race_while_a_node_is_frozen_all_get_through() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 3);
+        world.frozen.insert(C);
+        world.health(C, false);
+        let tokens: Vec<Token> = (0..30).map(|n| world.submit(n % 3, "k", increment(None))).collect();
+        world.run();
+        let ends: Vec<_> = tokens.iter().map(|token| world.answer(*token).is_ok()).collect();
+        assert!(ends.iter().all(|ok| *ok), "seed {seed}: {ends:?}");
+        assert!(world.now_us < 2_000_000, "seed {seed}: {} us", world.now_us);
+    }
+}
+
+#[test]
+fn write_goes_through_when_a_suspect_comes_back_and_another_node_freezes() {
+    let mut world = World::new(1, 1);
+    world.health(C, false);
+    let write = world.submit(0, "k", put("one"));
+    world.run_until(|world| some_event(world, |_, body| body.is_durable()));
+    assert!(!some_event(&world, |node, _| node == C), "C was passed over");
+    world.frozen.insert(B);
+    world.health(C, true);
+    world.run_until(|world| world.answers.contains_key(&write));
+    assert!(world.answer(write).is_ok());
+    assert!(world.now_us < 50_000, "{} us", world.now_us);
+}
+
+#[test]
+fn write_and_read_go_through_when_one_node_freezes_and_another_loses_a_message() {
+    for task in [put("one"), Task::Read] {
+        let mut world = World::new(1, 1);
+        world.frozen.insert(C);
+        world.stopped.insert(B);
+        let token = world.submit(0, "k", task.clone());
+        world.run_until(|world| world.now_us >= 1_000_000);
+        assert!(world.answers.is_empty(), "A alone is no majority");
+        world.stopped.clear();
+        world.health(B, true);
+        world.health(C, false);
+        world.run_until(|world| world.answers.contains_key(&token));
+        assert!(world.answer(token).is_ok(), "{task:?}");
+        assert!(world.now_us < 2_200_000, "{} us", world.now_us);
+    }
+}
+
+#[test]
+fn without_a_majority_nothing_waits_beyond_the_patience() {
+    let patience_us = CoordinatorConfig::default().patience_us;
+    for task in [put("one"), Task::Read, increment(None)] {
+        let mut world = World::new(1, 1);
+        world.frozen.extend([B, C]);
+        world.health(B, false);
+        world.health(C, false);
+        let first = world.submit(0, "k", task.clone());
+        let second = world.submit(0, "k", task);
+        world.run();
+        assert_eq!(*world.answer(first), Err(Failure::NoQuorum));
+        assert_eq!(*world.answer(second), Err(Failure::NoQuorum));
+        assert!(world.now_us < patience_us + 200_000, "{} us", world.now_us);
+        assert!(world.routers[0].entries.is_empty());
+    }
+}
+
+#[test]
+fn eventual_read_does_not_wait_for_a_frozen_node() {
+    let mut world = World::new(1, 1);
+    world.submit(0, "k", put("one"));
+    world.run();
+    world.frozen.insert(A);
+    let token = world.submit(0, "k", Task::ReadEventual);
+    world.health(A, false);
+    world.run_until(|world| world.answers.contains_key(&token));
+    assert!(matches!(world.answer(token), Ok(Answer::State(r)) if text(r) == Some("one".into())));
+    assert!(world.now_us < 100_000);
+}
+
+#[test]
+fn eventual_read_takes_a_late_answer_when_the_others_are_gone() {
+    let mut world = World::new(1, 1);
+    world.delay_us_max = 2_000_000;
+    world.stopped.extend([B, C]);
+    let token = world.submit(0, "k", Task::ReadEventual);
+    world.health(A, false);
+    world.run();
+    assert!(matches!(world.answer(token), Ok(Answer::State(_))), "A answered after B and C were lost");
+}
+
+#[test]
+fn one_full_disk_refuses_nothing_while_the_others_have_room() {
+    for seed in 0..20 {
+        let mut world = World::new(seed, 3);
+        world.nodes[2].disk_low = true;
+        let tokens: Vec<Token> = (0..30).map(|n| world.submit(n % 3, "k", increment(None))).collect();
+        world.run();
+        assert!(tokens.iter().all(|token| world.answer(*token).is_ok()), "seed {seed}");
+    }
+}
+
+#[test]
+fn full_disks_of_a_majority_refuse_what_grows_and_let_the_rest_through() {
+    let mut world = World::new(1, 1);
+    world.submit(0, "k", put("one"));
+    world.run();
+    world.nodes[0].disk_low = true;
+    world.stopped.insert(C);
+    world.health(C, false);
+    let refused = world.submit(0, "k", put("two"));
+    let deleted = world.submit(0, "k", Task::Change(Operation::new(Change::Delete)));
+    let late = world.submit(0, "k", put("three"));
+    world.run_until(|world| world.answers.len() == 4);
+    assert_eq!(*world.answer(refused), Err(Failure::DiskReserve), "one is full, one is gone");
+    assert!(matches!(world.settled(deleted), Outcome::Deleted(_)));
+    assert_eq!(*world.answer(late), Err(Failure::DiskReserve));
+    assert!(world.now_us < 100_000, "told at once: {} us", world.now_us);
+}
+
+#[test]
+fn operation_from_the_future_is_refused_alone() {
+    // It was judged by a router clock that was wrong itself. No node takes its ballot for an hour.
+    let mut world = World::new(1, 1);
+    let key = ClientKey { id: OpId(1), birth: Hlc::from_millis(START_MS + 3_600_000), fingerprint: 1 };
+    let future = world.submit(0, "k", increment(Some(key)));
+    let beside = world.submit(0, "k", increment(None));
+    world.run_until(|world| world.answers.len() == 2);
+    assert_eq!(*world.answer(future), Err(Failure::ClockSkew));
+    assert!(world.answer(beside).is_ok());
+    assert!(world.now_us < 200_000, "{} us", world.now_us);
+}
+
+#[test]
+fn operation_that_was_only_refused_by_lost_proposals_is_not_called_unknown() {
+    let mut world = World::new(1, 1);
+    world.submit(0, "k", put("one"));
+    world.run();
+    // The put beside it sends the round on to phase two; then every node stops.
+    let write = world.submit(0, "k", put("two"));
+    world.run_until(|world| some_event(world, |_, body| matches!(body, crate::RequestBody::Prepare { .. })));
+    let refused = world.submit(0, "k", put_if("never", Condition::Matches(vec![Version::ZERO])));
+    world.run_until(|world| some_event(world, |_, body| body.is_durable()));
+    world.stopped.extend([A, B, C]);
+    world.run();
+    assert_eq!(*world.answer(write), Err(Failure::Unknown));
+    assert_eq!(*world.answer(refused), Err(Failure::NoQuorum));
+}

@@ -1,0 +1,98 @@
+//! What a coordinator holds at most, and that it lets go of everything.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::coordinator::{Coordinator, CoordinatorConfig, Effects, Now, Submit};
+use crate::ids::PartitionId;
+use crate::quorum::ReplicaSet;
+
+const NOW: Now = Now { wall_ms: START_MS, mono_us: 0 };
+
+fn submit(coordinator: &mut Coordinator, token: u64, key: &str, task: Task) -> Effects {
+    let mut out = Effects::default();
+    let submit = Submit {
+        token: Token(token),
+        key: Key::new(key.to_owned()).unwrap(),
+        partition: PartitionId(0),
+        replicas: Arc::new(ReplicaSet::single((0..3).map(NodeIndex).collect())),
+        task,
+        deadline_us: 5_000_000,
+    };
+    coordinator.submit(NOW, submit, &mut out);
+    out
+}
+
+#[test]
+fn requests_beyond_a_limit_are_refused_and_hold_nothing() {
+    let table = [
+        (CoordinatorConfig { operations_max: 2, ..CoordinatorConfig::default() }, "beyond the requests"),
+        (CoordinatorConfig { queued_bytes_max: 2 * 101, ..CoordinatorConfig::default() }, "beyond the bytes"),
+        (
+            CoordinatorConfig {
+                queue_per_key_max: 0,
+                slots_per_round_max: 2,
+                ..CoordinatorConfig::default()
+            },
+            "beyond the queue",
+        ),
+    ];
+    for (config, limit) in table {
+        let mut coordinator = Coordinator::new(
+            CoordinatorConfig { queue_per_key_max: config.queue_per_key_max.max(1), ..config },
+            1,
+        );
+        let value = "v".repeat(100);
+        for token in [1, 2] {
+            assert!(submit(&mut coordinator, token, "k", put(&value)).answers.is_empty());
+        }
+        let mut refused = submit(&mut coordinator, 3, "k", put(&value)).answers;
+        if limit == "beyond the queue" {
+            assert!(refused.is_empty(), "one waits");
+            refused = submit(&mut coordinator, 4, "k", put(&value)).answers;
+        }
+        assert!(matches!(refused[..], [(_, Err(Failure::Overloaded))]), "{limit}");
+        let mut out = Effects::default();
+        coordinator.tick(Now { mono_us: 5_000_000, ..NOW }, &mut out);
+        assert_eq!((coordinator.in_flight(), coordinator.held_bytes), (0, 0), "{limit}");
+        assert!(coordinator.entries.is_empty() && coordinator.timers.is_empty(), "{limit}");
+    }
+}
+
+#[test]
+fn reads_hold_no_bytes_of_values() {
+    let config = CoordinatorConfig { queued_bytes_max: 10, ..CoordinatorConfig::default() };
+    let mut coordinator = Coordinator::new(config, 1);
+    for token in 0..10 {
+        assert!(submit(&mut coordinator, token, "k", Task::Read).answers.is_empty());
+    }
+    assert_eq!(submit(&mut coordinator, 10, "k", Task::Read).answers.len(), 1);
+}
+
+#[test]
+fn later_round_uses_the_replicas_that_the_last_request_named() {
+    let mut coordinator = Coordinator::new(CoordinatorConfig::default(), 1);
+    submit(&mut coordinator, 1, "k", put("one"));
+    let mut out = Effects::default();
+    let moved = Submit {
+        token: Token(2),
+        key: Key::new("k").unwrap(),
+        partition: PartitionId(0),
+        replicas: Arc::new(ReplicaSet::single((3..6).map(NodeIndex).collect())),
+        task: increment(None),
+        deadline_us: 5_000_000,
+    };
+    coordinator.submit(NOW, moved, &mut out);
+    assert!(out.sends.is_empty(), "waits for the round under way");
+    coordinator.on_lost(NOW, NodeIndex(0), 1, &mut out);
+    coordinator.on_lost(NOW, NodeIndex(1), 2, &mut out);
+    coordinator.tick(Now { mono_us: 100_000, ..NOW }, &mut out);
+    assert!(out.sends.iter().any(|(node, _)| node.0 >= 3), "{:?}", out.sends);
+}
+
+#[test]
+#[should_panic(expected = "the bounds of the time between hedges cross")]
+fn bounds_that_cross_are_a_programmer_fault() {
+    let config = CoordinatorConfig { hedge_us_min: 2, hedge_us_max: 1, ..CoordinatorConfig::default() };
+    let _ = Coordinator::new(config, 1);
+}

@@ -1,0 +1,169 @@
+//! From the promises to the proposal: what phase one found, what it proves by itself, what phase two sends.
+
+use super::refusal::RoundFailure;
+use super::{Phase, Progress, Round, RoundOutput};
+use crate::apply::{Applied, Attempt, Proposal, RoundContext, apply, refusal};
+use crate::ids::NodeIndex;
+use crate::message::RequestBody;
+use crate::operation::{Answer, Change};
+use crate::quorum::Tally;
+use crate::register::{Content, Register};
+
+impl Round {
+    /// Phase one is complete: answers what rests on it alone, and proposes the rest.
+    pub(super) fn promised(
+        &mut self,
+        now_ms: u64,
+        usable: impl Fn(NodeIndex) -> bool,
+        out: &mut RoundOutput,
+    ) -> Progress {
+        let Phase::Prepare { tally, .. } = std::mem::replace(&mut self.phase, Phase::Over) else {
+            unreachable!("called in phase one");
+        };
+        let promises = || tally.iter().filter_map(|(node, word)| Some((node, word.as_ref().ok()?)));
+        let found = highest(promises().map(|(_, register)| register));
+        let holds_found =
+            |node| matches!(tally.get(node), Some(Ok(register)) if register.accepted == found.accepted);
+        if self.replicas.is_quorum(holds_found) {
+            self.answer_early(now_ms, &found, out);
+        }
+        if self.slots.is_empty() {
+            return Progress::Chosen(Vec::new());
+        }
+        let sources = promises().map(|(node, _)| node).filter(|node| holds_found(*node)).collect();
+        self.phase = Phase::Fetch { found, sources, waiting: Vec::new() };
+        self.propose(now_ms, usable, out)
+    }
+
+    /// Answers reads and refusals that a majority at one accepted ballot proves. Only operations that were there
+    /// before Prepare was sent, that no Accept may have made effective, and whose refusal needs no record; and only
+    /// against the register that was found, never after a change of this round.
+    fn answer_early(&mut self, now_ms: u64, found: &Register, out: &mut RoundOutput) {
+        let judge_ms = self.judge_ms(now_ms);
+        let mut place = 0;
+        let mut settled = 0;
+        self.slots.retain(|slot| {
+            let was_there = place < self.joined_from;
+            place += 1;
+            let Proposal { operation, attempts } = &slot.proposal;
+            if !was_there || !attempts.is_empty() || operation.client_key.is_some() {
+                return true;
+            }
+            let answer = if operation.change == Change::Read {
+                let known = !matches!(found.content, Content::Withheld { .. }) && !found.is_expired(judge_ms);
+                known.then(|| Answer::State(Box::new(found.told())))
+            } else {
+                refusal(found, judge_ms, operation).map(Answer::Settled)
+            };
+            match answer {
+                Some(answer) => {
+                    settled += 1;
+                    out.early.push((slot.token, answer));
+                    false
+                }
+                None => true,
+            }
+        });
+        self.joined_from -= settled;
+    }
+
+    /// Makes the register to propose and sends it to every replica, or fetches the bytes that are missing.
+    /// Replicas that are not usable are passed over if the others are a majority.
+    pub(super) fn propose(
+        &mut self,
+        now_ms: u64,
+        usable: impl Fn(NodeIndex) -> bool,
+        out: &mut RoundOutput,
+    ) -> Progress {
+        let judge_ms = self.judge_ms(now_ms);
+        let Phase::Fetch { found, .. } = &self.phase else {
+            unreachable!("called with the register that was found");
+        };
+        let context = RoundContext { ballot: self.ballot, judge_ms, limits: &self.limits };
+        let Ok(Applied { register, answers }) = apply(found, context, self.slots.iter().map(|s| &s.proposal))
+        else {
+            return self.fetch_next(usable, out);
+        };
+        for (slot, answer) in self.slots.iter_mut().zip(&answers) {
+            if answer.is_change() {
+                slot.proposal.attempts.push(Attempt { ballot: self.ballot, answer: answer.clone() });
+            }
+        }
+        self.phase = Phase::Accept { answers, register, sent: Vec::new(), tally: Tally::default() };
+        let enough = self.replicas.is_quorum(&usable);
+        self.accept_further(|node| !enough || usable(node), out);
+        Progress::Running
+    }
+
+    /// Sends the proposal to the replicas in `whom` that did not get it yet.
+    pub(super) fn accept_further(&mut self, whom: impl Fn(NodeIndex) -> bool, out: &mut RoundOutput) {
+        let Phase::Accept { register, sent, .. } = &mut self.phase else { return };
+        for node in self.replicas.members().iter().copied() {
+            if !sent.contains(&node) && whom(node) {
+                sent.push(node);
+                let body = RequestBody::Accept { register: register.clone(), want_next: false };
+                out.sends.push((node, body));
+            }
+        }
+    }
+
+    /// Asks the next replica that reported exactly the accepted ballot found for the whole register, usable ones
+    /// first. When none is left, and none of those asked can be counted on, the round is over.
+    pub(super) fn fetch_next(
+        &mut self,
+        usable: impl Fn(NodeIndex) -> bool,
+        out: &mut RoundOutput,
+    ) -> Progress {
+        let Phase::Fetch { found, sources, waiting } = &mut self.phase else { return Progress::Running };
+        if !sources.is_empty() {
+            let place = sources.iter().position(|node| usable(*node)).unwrap_or(0);
+            let node = sources.remove(place);
+            waiting.push(node);
+            out.sends.push((node, RequestBody::Fetch { accepted: found.accepted }));
+        } else if !waiting.iter().any(|node| usable(*node)) {
+            return self.fail(RoundFailure { value_moved: true, ..RoundFailure::default() });
+        }
+        Progress::Running
+    }
+
+    /// A replica that was asked for the whole register doesn't give it.
+    pub(super) fn fetch_failed(
+        &mut self,
+        from: NodeIndex,
+        usable: impl Fn(NodeIndex) -> bool,
+        out: &mut RoundOutput,
+    ) -> Progress {
+        if let Phase::Fetch { waiting, .. } = &mut self.phase {
+            waiting.retain(|node| *node != from);
+        }
+        self.fetch_next(usable, out)
+    }
+
+    /// A majority stored the proposal.
+    pub(super) fn chosen(&mut self) -> Progress {
+        let Phase::Accept { answers, register, .. } = std::mem::replace(&mut self.phase, Phase::Over) else {
+            unreachable!("called in phase two");
+        };
+        assert_eq!(register.accepted, self.ballot, "one ballot, one register");
+        Progress::Chosen(std::mem::take(&mut self.slots).iter().map(|slot| slot.token).zip(answers).collect())
+    }
+
+    /// Expiry is judged at most at the ballot's time.
+    fn judge_ms(&self, now_ms: u64) -> u64 {
+        now_ms.min(self.ballot.hlc.millis())
+    }
+}
+
+/// The register of the highest accepted ballot, preferably a copy with its value. Where all are absent, the
+/// highest purge floor that any of them reported comes along.
+fn highest<'r>(registers: impl Iterator<Item = &'r Register> + Clone) -> Register {
+    let rank = |register: &&Register| (register.accepted, register.content.value().is_some());
+    let Some(top) = registers.clone().max_by_key(rank) else { unreachable!("a majority has members") };
+    let mut found = top.clone();
+    if found.is_absent() {
+        for register in registers {
+            found.history.raise_floors(register.history.rounds_floor().max(register.history.ops_floor()));
+        }
+    }
+    found
+}
