@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use roundtable_consensus::Coordinator;
 use tokio::time::sleep_until;
 
 use crate::engine::Engine;
@@ -17,7 +18,7 @@ pub async fn run_timer(engine: Arc<Engine>, place: usize) {
         });
         match wanted_us {
             Some(at_us) if at_us <= engine.clock.mono_us() => {
-                engine.event(place, |coordinator, now, out| coordinator.tick(now, out));
+                engine.event(place, Coordinator::tick);
             }
             Some(at_us) => tokio::select! {
                 () = sleep_until(engine.clock.instant(at_us)) => {}

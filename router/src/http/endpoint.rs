@@ -1,6 +1,6 @@
 //! What a request asks for: method, path, query and headers become one [`Endpoint`], or a problem.
 
-use hyper::header::{self, HeaderName};
+use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
 use roundtable_consensus::{Condition, ContentType, Key, KeyError};
@@ -341,7 +341,7 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName, code: Code) -> Result<O
     if lines.next().is_some() {
         return Err(Problem::new(code, format!("the header {name} stands more than once; it is taken once")));
     }
-    Ok(first.map(|value| value.as_bytes()))
+    Ok(first.map(HeaderValue::as_bytes))
 }
 
 #[cfg(test)]

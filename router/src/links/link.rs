@@ -19,6 +19,11 @@ pub struct LinkItem {
     pub request: Request,
 }
 
+/// A lane's queue has no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the node's queue is full")]
+pub struct QueueFull;
+
 /// How a node stands, for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeStatus {
@@ -82,14 +87,14 @@ impl Link {
     /// Lets a request wait for the next batch of its lane.
     ///
     /// # Errors
-    /// Gives it back when the queue is full.
-    pub fn push(&self, item: LinkItem) -> Result<(), LinkItem> {
+    /// When the queue is full: the request is dropped.
+    pub fn push(&self, item: LinkItem) -> Result<(), QueueFull> {
         let lane = if item.request.body.is_durable() { Lane::Durable } else { Lane::Quick };
         let bytes = request_size_hint(&item.request);
         let queue = self.queue(lane);
         let ready = {
             let mut outbox = queue.outbox();
-            outbox.push(item, bytes)?;
+            outbox.push(item, bytes).map_err(|_| QueueFull)?;
             outbox.is_ready()
         };
         if ready {

@@ -8,6 +8,6 @@ mod worker;
 
 pub use client::NodeClient;
 pub use connection::{Connection, LinkError};
-pub use link::{Link, LinkItem, NodeStatus};
+pub use link::{Link, LinkItem, NodeStatus, QueueFull};
 pub use monitor::watch;
 pub use worker::run_lane;

@@ -17,7 +17,7 @@ pub struct Source {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// All that were asked report the same accepted ballot: this is the key's register, and it is live.
-    Settled(Register),
+    Settled(Box<Register>),
     /// The reports differ, or the value has ended: only a read of its own can tell.
     Unsettled,
 }
@@ -98,7 +98,7 @@ fn judge(registers: Vec<Register>, expected: usize, now_ms: u64) -> Option<Verdi
         Content::Withheld { .. } => 1,
         Content::Live(_) => 2,
     })?;
-    fullest.content.is_live().then_some(Verdict::Settled(fullest))
+    fullest.content.is_live().then_some(Verdict::Settled(Box::new(fullest)))
 }
 
 #[cfg(test)]

@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn prefix_start_and_end_make_one_range() {
-        let table: [(&str, &[u8], Option<&[u8]>); 8] = [
+        type Row<'a> = (&'a str, &'a [u8], Option<&'a [u8]>);
+        let table: [Row<'_>; 8] = [
             ("", b"", None),
             ("prefix=ab", b"ab", Some(b"ac")),
             ("prefix=a%ff", b"a\xff", Some(b"b")),

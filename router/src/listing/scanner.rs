@@ -160,7 +160,7 @@ impl Scanner {
 
     /// Reads what the merge could not settle; the items keep their order.
     async fn settle(&self, keys: Vec<MergedKey>, deadline_us: u64) -> Result<Vec<Item>, Problem> {
-        let mut registers: Vec<(Key, Option<Register>)> = Vec::with_capacity(keys.len());
+        let mut registers: Vec<(Key, Option<Box<Register>>)> = Vec::with_capacity(keys.len());
         let mut unsettled: Vec<(usize, PartitionId, Key)> = Vec::new();
         for (place, MergedKey { key, partition, verdict }) in keys.into_iter().enumerate() {
             match verdict {
@@ -191,7 +191,7 @@ impl Scanner {
         let values = self.request.values;
         Ok(registers
             .iter()
-            .filter_map(|(key, register)| Item::new(key, register.as_ref()?, values))
+            .filter_map(|(key, register)| Item::new(key, register.as_deref()?, values))
             .collect())
     }
 }
@@ -210,9 +210,9 @@ async fn scan_node(link: &Link, scan: &ScanRequest, limit: Duration) -> Result<S
     Ok(page)
 }
 
-fn read_answer(answer: Result<Answer, Failure>) -> Result<Register, Problem> {
+fn read_answer(answer: Result<Answer, Failure>) -> Result<Box<Register>, Problem> {
     match answer {
-        Ok(Answer::State(register)) => Ok(*register),
+        Ok(Answer::State(register)) => Ok(register),
         Ok(_) => Err(Problem::new(Code::Timeout, "a key's read was not settled")),
         Err(failure) => {
             let code = match failure {

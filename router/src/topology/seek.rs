@@ -113,15 +113,12 @@ impl Seeker {
 
     fn warn_about_file(&self, adopted: &Adopted) {
         let (file, epoch) = (self.file.epoch, adopted.configuration.epoch);
-        match adopted.judge_file(&self.file) {
-            FileStanding::Newer => {
-                warn!(version = %file, adopted = %epoch, "cluster file is newer than the adopted configuration: its version is not adopted")
-            }
-            FileStanding::Older => {
-                warn!(version = %file, adopted = %epoch, "cluster file is older than the adopted configuration: it only gave addresses")
-            }
-            FileStanding::Same | FileStanding::ChangedWithoutVersion { .. } => {}
-        }
+        let meaning = match adopted.judge_file(&self.file) {
+            FileStanding::Newer => "its version is newer and not adopted",
+            FileStanding::Older => "its version is older: it only gave addresses",
+            FileStanding::Same | FileStanding::ChangedWithoutVersion { .. } => return,
+        };
+        warn!(version = %file, adopted = %epoch, meaning, "cluster file is not the adopted configuration");
     }
 }
 

@@ -117,7 +117,8 @@ fn writes_become_actions() {
 fn bad_writes_are_refused_by_kind() {
     let long = "x".repeat(256);
     let key = "017f22e2-79b0-7cc3-98c4-dc0c0c07398f";
-    let table: [(&str, &str, &[(&str, &str)], &str); 20] = [
+    type Row<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+    let table: [Row<'_>; 20] = [
         ("PUT", "?ttl=none", &[], "bad_ttl"),
         ("PUT", "?ttl=", &[], "bad_ttl"),
         ("PUT", "?ttl=11y", &[], "bad_ttl"),
