@@ -13,7 +13,7 @@ use crate::config::{Config, ConfigError, RawConfig};
 #[command(name = "roundtable-router", version)]
 pub struct Args {
     /// The cluster's file: nodes, replication factor, partitions
-    #[arg(long, env = "ROUNDTABLE_CLUSTER", value_name = "FILE")]
+    #[arg(long, env = "ROUNDTABLE_ROUTER_CLUSTER", value_name = "FILE")]
     pub cluster: PathBuf,
     /// The router's own settings; every key has a default
     #[arg(long, env = "ROUNDTABLE_ROUTER_CONFIG", value_name = "FILE")]

@@ -1,5 +1,4 @@
 //! Bad, large, slow and broken requests; the end of a router.
-#![expect(clippy::unwrap_used, reason = "tests stop at the first surprise")]
 
 mod support;
 
@@ -189,7 +188,7 @@ async fn router_without_a_cluster_says_what_it_waits_for() {
     let mut elsewhere = cluster.configuration.clone();
     elsewhere.partitions = 16;
     let raw: RawConfig = toml::from_str("listen = \"127.0.0.1:0\"").unwrap();
-    let (address, _stop, _stopped) = start_router(Arc::new(raw.validate().unwrap()), elsewhere);
+    let (address, _stop, _stopped) = start_router(&Arc::new(raw.validate().unwrap()), elsewhere);
     let client = Client::new(address);
     let mut reason = String::new();
     while !reason.contains("without a higher version") {

@@ -55,7 +55,7 @@ impl TestCluster {
         nodes.iter().for_each(|node| node.adopt(&adopted));
         let raw: RawConfig = toml::from_str(&format!("listen = \"127.0.0.1:0\"\n{settings}")).unwrap();
         let config: Arc<Config> = Arc::new(raw.validate().unwrap());
-        let (address, stop, stopped) = start_router(config, configuration.clone());
+        let (address, stop, stopped) = start_router(&config, configuration.clone());
         let client = Client::new(address);
         let cluster = Self { nodes, client, address, configuration, stop: Some(stop), stopped };
         cluster.ready().await;
@@ -84,15 +84,15 @@ impl TestCluster {
 
 /// A router on a free port.
 pub(crate) fn start_router(
-    config: Arc<Config>,
+    config: &Arc<Config>,
     file: Configuration,
 ) -> (SocketAddr, oneshot::Sender<()>, oneshot::Receiver<usize>) {
     let listener = roundtable_common::listen::bind(&config.listen, false).unwrap();
     let seed =
-        ClusterSeed { config: Arc::clone(&config), clock: Clock::start(), metrics: Arc::new(Metrics::new()) };
+        ClusterSeed { config: Arc::clone(config), clock: Clock::start(), metrics: Arc::new(Metrics::new()) };
     let (clock, metrics) = (seed.clock, Arc::clone(&seed.metrics));
     let (seeker, phase) = Seeker::new(file, seed);
-    let app = Arc::new(App::new(Arc::clone(&config), clock, metrics, phase));
+    let app = Arc::new(App::new(Arc::clone(config), clock, metrics, phase));
     let server = Server::new(app, listener, config.drain).unwrap();
     let address = server.local_addr().unwrap();
     tokio::spawn(seeker.run());
