@@ -24,6 +24,7 @@ pub mod fault;
 pub mod flags;
 mod handlers;
 pub mod membership;
+mod metric_labels;
 pub mod metrics;
 mod node;
 pub mod peers;

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -11,57 +10,12 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 use roundtable_common::telemetry::{self, Service};
 use roundtable_common::wire::Refused;
-use roundtable_consensus::{Rejection, Reply, ReplyBody, Request, RequestBody};
+use roundtable_consensus::{Reply, ReplyBody, Request};
 
+use crate::metric_labels::{
+    KindLabel, RefusalLabel, RefusalReason, RejectionLabel, RejectionReason, RequestKind,
+};
 use crate::store::{CommitStats, LogBounds, StoreStats};
-
-/// What a request asks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum Kind {
-    Prepare,
-    Accept,
-    Read,
-    Fetch,
-}
-
-/// Why one request was not done.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum RejectionReason {
-    Outbid,
-    ClockSkew,
-    DiskReserve,
-    Overloaded,
-    NotReady,
-    NotMine,
-}
-
-/// Why a whole body was refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, EncodeLabelValue)]
-enum RefusalReason {
-    WrongCluster,
-    WrongNode,
-    WrongStorage,
-    WrongEpoch,
-    NotAdopted,
-    NotReady,
-    Malformed,
-    Overloaded,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct KindLabel {
-    kind: Kind,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RejectionLabel {
-    reason: RejectionReason,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct RefusalLabel {
-    reason: RefusalReason,
-}
 
 /// The node's metrics with their registry.
 pub struct Metrics {
@@ -173,12 +127,7 @@ impl Metrics {
     pub(crate) fn observe_requests(&self, requests: &[Request]) {
         self.batch_requests.observe(requests.len() as f64);
         for request in requests {
-            let kind = match request.body {
-                RequestBody::Prepare { .. } => Kind::Prepare,
-                RequestBody::Accept { .. } => Kind::Accept,
-                RequestBody::Read { .. } => Kind::Read,
-                RequestBody::Fetch { .. } => Kind::Fetch,
-            };
+            let kind = RequestKind::of(&request.body);
             self.requests.get_or_create(&KindLabel { kind }).inc();
         }
     }
@@ -187,29 +136,13 @@ impl Metrics {
         self.batch_seconds.observe(took.as_secs_f64());
         for reply in replies {
             let ReplyBody::Rejected(rejection) = &reply.body else { continue };
-            let reason = match rejection {
-                Rejection::Outbid(_) => RejectionReason::Outbid,
-                Rejection::ClockSkew { .. } => RejectionReason::ClockSkew,
-                Rejection::DiskReserve => RejectionReason::DiskReserve,
-                Rejection::Overloaded => RejectionReason::Overloaded,
-                Rejection::NotReady => RejectionReason::NotReady,
-                Rejection::NotMine(_) => RejectionReason::NotMine,
-            };
+            let reason = RejectionReason::of(rejection);
             self.rejections.get_or_create(&RejectionLabel { reason }).inc();
         }
     }
 
     pub(crate) fn observe_refusal(&self, refused: &Refused) {
-        let reason = match refused {
-            Refused::WrongCluster { .. } => RefusalReason::WrongCluster,
-            Refused::WrongNode { .. } => RefusalReason::WrongNode,
-            Refused::WrongStorage { .. } => RefusalReason::WrongStorage,
-            Refused::WrongEpoch { .. } => RefusalReason::WrongEpoch,
-            Refused::NotAdopted { .. } => RefusalReason::NotAdopted,
-            Refused::NotReady { .. } => RefusalReason::NotReady,
-            Refused::Malformed { .. } => RefusalReason::Malformed,
-            Refused::Overloaded => RefusalReason::Overloaded,
-        };
+        let reason = RefusalReason::of(refused);
         self.refusals.get_or_create(&RefusalLabel { reason }).inc();
     }
 
@@ -228,30 +161,13 @@ impl Metrics {
 
     /// A family tells a label set only once it exists; a graph should begin at zero.
     fn make_all_labels(&self) {
-        for kind in [Kind::Prepare, Kind::Accept, Kind::Read, Kind::Fetch] {
+        for &kind in RequestKind::ALL {
             drop(self.requests.get_or_create(&KindLabel { kind }));
         }
-        use RejectionReason as Rejected;
-        for reason in [
-            Rejected::Outbid,
-            Rejected::ClockSkew,
-            Rejected::DiskReserve,
-            Rejected::Overloaded,
-            Rejected::NotReady,
-            Rejected::NotMine,
-        ] {
+        for &reason in RejectionReason::ALL {
             drop(self.rejections.get_or_create(&RejectionLabel { reason }));
         }
-        for reason in [
-            RefusalReason::WrongCluster,
-            RefusalReason::WrongNode,
-            RefusalReason::WrongStorage,
-            RefusalReason::WrongEpoch,
-            RefusalReason::NotAdopted,
-            RefusalReason::NotReady,
-            RefusalReason::Malformed,
-            RefusalReason::Overloaded,
-        ] {
+        for &reason in RefusalReason::ALL {
             drop(self.refusals.get_or_create(&RefusalLabel { reason }));
         }
     }

@@ -57,7 +57,7 @@ impl Directory {
     /// When another process holds it, when it is full of something else, or when the file system says no.
     pub fn take(path: &Path) -> Result<Self, DirectoryError> {
         let io_error = |source| DirectoryError::Io { path: path.to_owned(), source };
-        fs::create_dir_all(path).map_err(io_error)?;
+        make_durably(path).map_err(io_error)?;
         if let Some(found) = foreign_file(path).map_err(io_error)? {
             return Err(DirectoryError::Foreign { path: path.to_owned(), found });
         }
@@ -83,6 +83,20 @@ impl Directory {
         // RocksDB writes CURRENT last when it makes a database.
         self.database().join("CURRENT").exists()
     }
+}
+
+/// Makes the directory and those above it, so that a power cut after the node joined its cluster leaves them there.
+fn make_durably(path: &Path) -> io::Result<()> {
+    let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
+    fs::create_dir_all(path)?;
+    for made in missing {
+        // A relative path's last ancestor is the empty one: the working directory.
+        let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        if !made.as_os_str().is_empty() {
+            File::open(parent)?.sync_all()?;
+        }
+    }
+    Ok(())
 }
 
 /// One entry that no version of this program makes, if the directory isn't a data directory already.

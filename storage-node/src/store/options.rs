@@ -55,11 +55,16 @@ pub(super) fn database_options(options: &StoreOptions, create: bool) -> Options 
     db.set_db_write_buffer_size(options.write_buffer_bytes);
     // Bounds the replay at a start, and frees logs that only the rarely flushed `meta` holds back.
     db.set_max_total_wal_size(4 * options.write_buffer_bytes as u64);
-    // A busy node has some thousand files; the limit of open files is raised at start.
-    db.set_max_open_files(8192);
+    db.set_max_open_files(open_files_max());
     db.set_max_log_file_size(16 * MIB);
     db.set_keep_log_file_num(4);
     db
+}
+
+/// A busy node has some thousand files. Half of what the system grants is left to sockets.
+fn open_files_max() -> i32 {
+    let granted = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
+    i32::try_from((granted / 2).clamp(64, 8192)).unwrap_or(64)
 }
 
 /// The column families with their settings.
