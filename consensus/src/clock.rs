@@ -55,22 +55,31 @@ impl HybridClock {
 
     /// A new ballot, not below `at_least`, above every earlier one of this proposer.
     pub fn next(&mut self, wall_ms: u64, at_least: Hlc) -> Ballot {
+        if self.last == Hlc(u64::MAX) {
+            self.rename();
+        }
         let now = Hlc::from_millis(self.now_ms(wall_ms));
         let reading = now.max(at_least).max(Hlc(self.last.0.saturating_add(1)));
-        assert!(reading > self.last, "the hybrid clock has run out of readings");
+        assert!(reading > self.last, "a reading would be used twice under one name");
         self.last = reading;
         Ballot::new(reading, self.proposer)
     }
 
     /// Learns that a node holds `told`: from now on this clock runs past it, unless no majority of the nodes would
     /// follow. A key that a wrong clock poisoned waits for time to pass; it must not take every other key along.
+    ///
+    /// Past it by a tick of the counter, not by a millisecond: two proposers that outbid each other all the time
+    /// would push each other's clocks ahead of real time as far as nodes allow, and values would end early.
     pub fn outbid(&mut self, wall_ms: u64, told: Ballot) {
-        let past_ms = difference_ms(told.hlc.millis().saturating_add(1), wall_ms);
-        let offset_ms = match self.median_leads_ms() {
-            Some((_, upper_ms)) => past_ms.min(upper_ms.saturating_add(self.ahead_ms_max())),
-            None => past_ms,
+        let told_ms = difference_ms(told.hlc.millis(), wall_ms);
+        let limit_ms = match self.median_leads_ms() {
+            Some((_, upper_ms)) => upper_ms.saturating_add(self.ahead_ms_max()),
+            None => i64::MAX,
         };
-        self.offset_ms = self.offset_ms.max(offset_ms);
+        if told_ms <= limit_ms {
+            self.last = self.last.max(told.hlc);
+        }
+        self.offset_ms = self.offset_ms.max(told_ms.min(limit_ms));
     }
 
     /// Learns that no majority takes ballots beyond `limit_ms`: from now on this clock stays below it.
@@ -111,9 +120,14 @@ impl HybridClock {
     fn set(&mut self, wall_ms: u64, now_ms: u64) {
         self.offset_ms = difference_ms(now_ms, wall_ms);
         if self.last >= Hlc::from_millis(now_ms) {
-            self.proposer = draw_proposer(&mut self.rng);
-            self.last = Hlc(0);
+            self.rename();
         }
+    }
+
+    /// Takes a name that was never used: every reading is free again.
+    fn rename(&mut self) {
+        self.proposer = draw_proposer(&mut self.rng);
+        self.last = Hlc(0);
     }
 }
 
@@ -158,9 +172,23 @@ mod tests {
     fn a_slow_clock_runs_past_the_told_ballot_from_then_on() {
         let mut clock = clock();
         clock.outbid(1_000, Ballot::new(Hlc::from_millis(4_000), ProposerId(9)));
-        assert_eq!(clock.now_ms(1_000), 4_001);
-        assert_eq!(clock.now_ms(2_000), 5_001);
+        assert_eq!(clock.now_ms(1_000), 4_000);
+        assert_eq!(clock.now_ms(2_000), 5_000);
         assert!(clock.next(1_000, Hlc(0)).hlc > Hlc::from_millis(4_000));
+    }
+
+    #[test]
+    fn routers_that_outbid_each_other_do_not_run_ahead_of_the_faster_clock() {
+        let mut clocks = [HybridClock::new(5_000, Rng::new(1)), HybridClock::new(5_000, Rng::new(2))];
+        let walls_ms = [1_000, 1_700];
+        for step in 0..20_000_usize {
+            let (loser, winner, elapsed_ms) = (step % 2, (step + 1) % 2, u64::try_from(step / 8).unwrap());
+            let told = clocks[winner].next(walls_ms[winner] + elapsed_ms, Hlc(0));
+            clocks[loser].outbid(walls_ms[loser] + elapsed_ms, told);
+            let next = clocks[loser].next(walls_ms[loser] + elapsed_ms, Hlc(0));
+            assert!(next > told);
+            assert_eq!(next.hlc.millis(), 1_700 + elapsed_ms);
+        }
     }
 
     #[test]
@@ -204,6 +232,16 @@ mod tests {
         }
         clock.observe(1_000, NodeIndex(3), 900_000);
         assert_eq!(clock.now_ms(1_000), 1_000);
+    }
+
+    #[test]
+    fn a_nonsensical_ballot_told_stops_nobody() {
+        let mut clock = clock();
+        clock.outbid(1_000, Ballot::MAX);
+        let ballots = [clock.next(1_000, Hlc(0)), clock.next(1_000, Hlc(0))];
+        assert_ne!(ballots[0], ballots[1]);
+        clock.pull_back(1_000, 6_000);
+        assert!(clock.next(1_000, Hlc(0)).hlc.millis() < 6_000);
     }
 
     #[test]
