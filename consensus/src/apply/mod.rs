@@ -7,6 +7,9 @@
 //!
 //! Nothing here is told to a client before the round is chosen.
 
+#[cfg(test)]
+mod tests;
+
 use crate::ballot::{Ballot, Version};
 use crate::history::{History, HistoryLimits, OpRecord, Settled};
 use crate::ids::OpId;
