@@ -8,7 +8,7 @@ use crate::ballot::{Ballot, Hlc};
 use crate::ids::NodeIndex;
 use crate::key::Key;
 use crate::message::RequestBody;
-use crate::round::{Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step, Token};
+use crate::round::{Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step};
 
 impl Coordinator {
     /// Starts the next round of a key, if operations wait and nothing stands in its way.
@@ -151,26 +151,6 @@ impl Coordinator {
         let has_room = |node| !self.unusable.contains(&node) && !reason.disk_low.contains(&node);
         let full = !reason.disk_low.is_empty() && !replicas.is_quorum(has_room);
         (full && operation.change.grows()).then_some(Failure::DiskReserve)
-    }
-
-    /// Refuses what has waited long enough for a majority to come back, unless it was sent.
-    pub(super) fn refuse_without_quorum(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
-        if entry.replicas.is_quorum(|node| !self.unusable.contains(&node)) {
-            return;
-        }
-        let waited_us = |token: &Token| {
-            self.clients.get(token).map_or(0, |client| now.mono_us.saturating_sub(client.submitted_us))
-        };
-        let refused: Vec<Token> =
-            entry.never_sent().filter(|token| waited_us(token) >= self.config.patience_us).collect();
-        for token in &refused {
-            entry.withdraw(*token);
-        }
-        entry.end_unwanted();
-        for token in refused {
-            self.answer(token, Err(Failure::NoQuorum), out);
-        }
     }
 
     fn send_round(

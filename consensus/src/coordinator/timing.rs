@@ -1,0 +1,127 @@
+//! What a coordinator does because time passes: deadlines, hedges, the end of patience.
+
+use super::entry::Withdrawn;
+use super::{Coordinator, Effects, Failure, Now};
+use crate::key::Key;
+use crate::quorum::ReplicaSet;
+use crate::round::{RoundFailure, Token};
+
+impl Coordinator {
+    /// Does what is due: ends requests whose time is over, asks further replicas, tries again.
+    pub fn tick(&mut self, now: Now, out: &mut Effects) {
+        while let Some((at_us, token)) =
+            self.deadlines.first().copied().filter(|(at_us, _)| *at_us <= now.mono_us)
+        {
+            self.deadlines.remove(&(at_us, token));
+            self.on_deadline(now, token, out);
+        }
+        while let Some((at_us, key)) = self.timers.first().cloned().filter(|(at_us, _)| *at_us <= now.mono_us)
+        {
+            self.timers.remove(&(at_us, key.clone()));
+            if let Some(entry) = self.entries.get_mut(&key) {
+                entry.timer_us = None;
+            }
+            self.on_timer(now, &key, out);
+        }
+    }
+
+    fn on_deadline(&mut self, now: Now, token: Token, out: &mut Effects) {
+        let Some(client) = self.clients.get(&token) else { return };
+        let (key, reads) = (client.key.clone(), client.reads);
+        if let Some(eventual) = &client.eventual {
+            let failure =
+                if self.has_usable_quorum(&eventual.replicas) { Failure::Timeout } else { Failure::NoQuorum };
+            return self.answer(token, Err(failure), out);
+        }
+        let failure = match self.entries.get_mut(&key) {
+            Some(entry) => {
+                let withdrawn = entry.withdraw(token);
+                entry.end_unwanted();
+                self.failure_at_deadline(&key, withdrawn, reads)
+            }
+            None if reads => Failure::Timeout,
+            None => Failure::Unknown,
+        };
+        self.answer(token, Err(failure), out);
+        self.pump(now, &key, out);
+    }
+
+    /// The split that clients rely on: only what was never sent is called never applied.
+    fn failure_at_deadline(&self, key: &Key, withdrawn: Withdrawn, reads: bool) -> Failure {
+        let Some(entry) = self.entries.get(key) else { return Failure::Unknown };
+        let last = entry.last_failure.as_ref();
+        let was = |what: fn(&RoundFailure) -> bool| last.is_some_and(what);
+        match withdrawn {
+            Withdrawn::InDoubt if !reads => Failure::Unknown,
+            _ if was(|last| last.skew_limit_ms.is_some()) => Failure::ClockSkew,
+            _ if !self.has_usable_quorum(&entry.replicas) => Failure::NoQuorum,
+            _ if reads => Failure::Timeout,
+            _ if was(|last| last.outbid.is_some()) => Failure::Contention,
+            _ if was(|last| last.overloaded) => Failure::Overloaded,
+            _ => Failure::NoQuorum,
+        }
+    }
+
+    fn on_timer(&mut self, now: Now, key: &Key, out: &mut Effects) {
+        let Some(entry) = self.entries.get(key) else { return };
+        let due = |at_us: u64| at_us <= now.mono_us;
+        let round_due = entry.round.as_ref().is_some_and(|running| due(running.hedge_at_us));
+        let read_due = entry.read.as_ref().is_some_and(|running| due(running.hedge_at_us));
+        if round_due || read_due {
+            self.hedge(now, key, out);
+        }
+        self.pump(now, key, out);
+    }
+
+    /// Asks further replicas for whatever waits on a key, and refuses what has waited too long for a majority.
+    pub(super) fn hedge(&mut self, now: Now, key: &Key, out: &mut Effects) {
+        let again_at_us = now.mono_us + self.hedge_after_us();
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let ballot = entry.round.as_mut().map(|running| {
+            running.hedge_at_us = again_at_us;
+            running.round.ballot()
+        });
+        let serial = entry.read.as_mut().map(|running| {
+            running.hedge_at_us = again_at_us;
+            running.serial
+        });
+        let sent = out.sends.len();
+        if let Some(ballot) = ballot {
+            self.with_round(now, key, ballot, out, |round, _, usable, output| round.widen(usable, output));
+        }
+        if let Some(serial) = serial {
+            self.with_read(now, key, serial, out, |read, usable, sends| read.widen(usable, sends));
+        }
+        self.stats.hedges += u64::from(out.sends.len() > sent);
+        self.refuse_without_quorum(now, key, out);
+    }
+
+    /// How long to wait for an answer before a further replica is asked.
+    pub(super) fn hedge_after_us(&self) -> u64 {
+        self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max)
+    }
+
+    /// Refuses what has waited long enough for a majority to come back, unless it was sent.
+    pub(super) fn refuse_without_quorum(&mut self, now: Now, key: &Key, out: &mut Effects) {
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        if entry.replicas.is_quorum(|node| !self.unusable.contains(&node)) {
+            return;
+        }
+        let waited_us = |token: &Token| {
+            self.clients.get(token).map_or(0, |client| now.mono_us.saturating_sub(client.submitted_us))
+        };
+        let refused: Vec<Token> =
+            entry.never_sent().filter(|token| waited_us(token) >= self.config.patience_us).collect();
+        for token in &refused {
+            entry.withdraw(*token);
+        }
+        entry.end_unwanted();
+        for token in refused {
+            self.answer(token, Err(Failure::NoQuorum), out);
+        }
+    }
+
+    fn has_usable_quorum(&self, replicas: &ReplicaSet) -> bool {
+        replicas.is_quorum(|node| !self.unusable.contains(&node))
+    }
+}
