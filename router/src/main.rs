@@ -6,21 +6,21 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use roundtable_common::settings::Settings;
+use roundtable_common::stop::{self, StopArgs};
 use roundtable_common::{cluster_file, limits, listen, telemetry};
 use roundtable_consensus::Configuration;
 use roundtable_router::app::App;
-use roundtable_router::args::Args;
+use roundtable_router::cli::Cli;
 use roundtable_router::clock::Clock;
-use roundtable_router::config::Config;
+use roundtable_router::config::{Config, VARIABLE_PREFIX};
 use roundtable_router::http::Server;
 use roundtable_router::metrics::Metrics;
 use roundtable_router::topology::{ClusterSeed, Seeker};
-use tokio::signal::unix::{SignalKind, signal};
 use tracing::{info, warn};
 
 fn main() -> ExitCode {
-    let args = Args::parse();
-    match run(&args) {
+    match run(Cli::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error that is closed leaves nobody to tell.
@@ -30,34 +30,35 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(args: &Args) -> anyhow::Result<()> {
-    let config = args.to_config()?;
-    let file = cluster_file::load(&args.cluster)?;
-    if args.check {
-        writeln!(std::io::stdout(), "the settings and {} are accepted", args.cluster.display())?;
+fn run(cli: Cli) -> anyhow::Result<()> {
+    let file = cluster_file::load(&cli.cluster)?;
+    let settings = Settings::load(cli.config.as_deref(), VARIABLE_PREFIX, cli.flags.into_overrides())?;
+    let config = Config::new(settings).context("settings")?;
+    if cli.check {
+        writeln!(std::io::stdout(), "{} and the settings are fine", cli.cluster.display())?;
         return Ok(());
     }
-    telemetry::init(&args.log)?;
+    telemetry::init(&cli.log)?;
     match limits::raise_open_files() {
         Ok(files) => info!(files, "limit of open files"),
         Err(error) => warn!(%error, "limit of open files not raised"),
     }
-    let listener = listen::bind(&config.listen, args.insecure_listen)?;
+    let listener = listen::bind(&config.listen, cli.insecure_listen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("router")
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(Arc::new(config), file, listener))
+    runtime.block_on(serve(Arc::new(config), file, listener, args.stop))
 }
 
 async fn serve(
     config: Arc<Config>,
     file: Configuration,
     listener: std::net::TcpListener,
+    stop: StopArgs,
 ) -> anyhow::Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let told = stop::told(stop).context("cannot listen for signals")?;
     let seed =
         ClusterSeed { config: Arc::clone(&config), clock: Clock::start(), metrics: Arc::new(Metrics::new()) };
     let (clock, metrics) = (seed.clock, Arc::clone(&seed.metrics));
@@ -68,10 +69,8 @@ async fn serve(
     let seeking = tokio::spawn(seeker.run());
     let cut = server
         .run(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            let reason = told.await;
+            info!(reason, "told to stop");
         })
         .await;
     seeking.abort();

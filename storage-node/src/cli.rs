@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use roundtable_common::stop::StopArgs;
 use roundtable_common::telemetry::LogArgs;
 use roundtable_consensus::NodeId;
 
@@ -33,6 +34,9 @@ pub struct Cli {
     /// Check cluster file and settings, say what is wrong, and exit
     #[arg(long)]
     pub check: bool,
+    /// Stopping.
+    #[command(flatten)]
+    pub stop: StopArgs,
     /// Logging.
     #[command(flatten)]
     pub log: LogArgs,

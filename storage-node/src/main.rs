@@ -5,12 +5,11 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::Parser;
 use roundtable_common::settings::Settings;
-use roundtable_common::{cluster_file, limits, telemetry};
+use roundtable_common::{cluster_file, limits, stop, telemetry};
 use roundtable_node::cli::Cli;
 use roundtable_node::config::{Config, VARIABLE_PREFIX};
 use roundtable_node::run::{Running, Start};
 use tokio::runtime::Runtime;
-use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -52,23 +51,15 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Start { id: cli.id, data_dir: cli.data_dir, file, config, insecure_listen: cli.insecure_listen };
     let runtime = Runtime::new().context("cannot start the async runtime")?;
     let result = runtime.block_on(async {
-        let stop = stop_signal().context("cannot listen for signals")?;
+        let told = stop::told(cli.stop).context("cannot listen for signals")?;
         let running = Running::start(start)?;
+        let stop = async {
+            let reason = told.await;
+            tracing::info!(reason, "told to stop");
+        };
         running.run(stop).await.map_err(anyhow::Error::from)
     });
     // Connections that were cut off must not hold the process; after a fault nothing may be answered any more.
     runtime.shutdown_background();
     result
-}
-
-/// Comes true at the first SIGTERM or SIGINT.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => tracing::info!(signal = "SIGTERM", "told to stop"),
-            _ = interrupt.recv() => tracing::info!(signal = "SIGINT", "told to stop"),
-        }
-    })
 }
