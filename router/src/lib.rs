@@ -6,10 +6,11 @@
 //! learns from the nodes ([`topology`]).
 
 pub mod app;
-pub mod args;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
+pub mod flags;
 pub mod handlers;
 pub mod http;
 pub mod links;

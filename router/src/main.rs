@@ -49,7 +49,10 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .thread_name("router")
         .build()
         .context("cannot start the runtime")?;
-    runtime.block_on(serve(Arc::new(config), file, listener, args.stop))
+    let result = runtime.block_on(serve(Arc::new(config), file, listener, cli.stop));
+    // Connections that were cut, and names that are being resolved, must not hold the process.
+    runtime.shutdown_background();
+    result
 }
 
 async fn serve(

@@ -2,15 +2,12 @@
 
 mod support;
 
-use std::sync::Arc;
-
-use roundtable_router::config::RawConfig;
 use support::client::Client;
-use support::{TestCluster, start_router};
+use support::{TestCluster, config, start_router};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-const SMALL: &str = "value_bytes_max = \"1 KiB\"\nbody_timeout = \"300ms\"\nheader_timeout = \"300ms\"\n";
+const SMALL: &str = "value_bytes_max = \"1 KiB\"\nbody_timeout = \"300ms\"\nidle_timeout = \"300ms\"\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn value_at_the_limit_is_taken_and_one_byte_more_is_not() {
@@ -187,8 +184,7 @@ async fn router_without_a_cluster_says_what_it_waits_for() {
     let cluster = TestCluster::start("").await;
     let mut elsewhere = cluster.configuration.clone();
     elsewhere.partitions = 16;
-    let raw: RawConfig = toml::from_str("listen = \"127.0.0.1:0\"").unwrap();
-    let (address, _stop, _stopped) = start_router(&Arc::new(raw.validate().unwrap()), elsewhere);
+    let (address, _stop, _stopped) = start_router(&config(""), elsewhere);
     let client = Client::new(address);
     let mut reason = String::new();
     while !reason.contains("without a higher version") {

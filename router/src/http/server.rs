@@ -139,14 +139,14 @@ fn connection(
     if let Err(error) = stream.set_nodelay(true) {
         debug!(%error, "option not set");
     }
-    let header_timeout = app.limits().header_timeout;
+    let idle_timeout = app.limits().idle_timeout;
     let service = service_fn(move |request| {
         let app = Arc::clone(&app);
         async move { Ok::<_, Infallible>(serve(app, request).await) }
     });
     http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(header_timeout)
+        .header_read_timeout(idle_timeout)
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_headers(HEADERS_READ_MAX)
         .half_close(true)

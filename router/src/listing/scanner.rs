@@ -43,6 +43,8 @@ pub struct Scanner {
     cluster: Arc<Cluster>,
     request: ListRequest,
     partitions: Vec<(PartitionId, Arc<ReplicaSet>)>,
+    /// Nodes that failed this listing: they are asked last.
+    failed: BTreeSet<NodeIndex>,
 }
 
 impl Scanner {
@@ -55,7 +57,7 @@ impl Scanner {
                 cluster.partitions().map(|(partition, replicas)| (partition, Arc::clone(replicas))).collect()
             }
         };
-        Self { cluster, request, partitions }
+        Self { cluster, request, partitions, failed: BTreeSet::new() }
     }
 
     /// The next items, `items_max` at most, and perhaps none although the range is not exhausted.
@@ -85,7 +87,7 @@ impl Scanner {
     }
 
     /// One page from each node of a plan that holds a majority of every partition.
-    async fn ask_majorities(&self, items_max: usize, deadline_us: u64) -> Result<Vec<Source>, Problem> {
+    async fn ask_majorities(&mut self, items_max: usize, deadline_us: u64) -> Result<Vec<Source>, Problem> {
         let mut excluded: BTreeSet<NodeIndex> = BTreeSet::new();
         let mut patience = SCAN_PATIENCE;
         let mut last_error = String::new();
@@ -94,7 +96,7 @@ impl Scanner {
             if left_us == 0 {
                 return Err(Problem::new(Code::Timeout, format!("the listing took too long: {last_error}")));
             }
-            let is_usable = |node| self.cluster.is_usable(node);
+            let is_usable = |node| self.cluster.is_usable(node) && !self.failed.contains(&node);
             let planned =
                 plan(&self.partitions, self.request.values, is_usable, |node| excluded.contains(&node));
             let asks = match planned {
@@ -117,6 +119,7 @@ impl Scanner {
                         last_error =
                             self.cluster.node_id(node).map_or(error.clone(), |id| format!("{id}: {error}"));
                         excluded.insert(node);
+                        self.failed.insert(node);
                     }
                 }
             }

@@ -10,10 +10,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use roundtable_common::settings::Settings;
 use roundtable_consensus::{Adopted, Configuration, Epoch, Member, StorageId};
 use roundtable_router::app::App;
 use roundtable_router::clock::Clock;
-use roundtable_router::config::{Config, RawConfig};
+use roundtable_router::config::{Config, VARIABLE_PREFIX};
 use roundtable_router::http::Server;
 use roundtable_router::metrics::Metrics;
 use roundtable_router::topology::{ClusterSeed, Seeker};
@@ -53,8 +54,7 @@ impl TestCluster {
         let storage: BTreeMap<_, _> = nodes.iter().map(|node| (node.id.clone(), node.storage)).collect();
         let adopted = Adopted::first(configuration.clone(), storage);
         nodes.iter().for_each(|node| node.adopt(&adopted));
-        let raw: RawConfig = toml::from_str(&format!("listen = \"127.0.0.1:0\"\n{settings}")).unwrap();
-        let config: Arc<Config> = Arc::new(raw.validate().unwrap());
+        let config = config(settings);
         let (address, stop, stopped) = start_router(&config, configuration.clone());
         let client = Client::new(address);
         let cluster = Self { nodes, client, address, configuration, stop: Some(stop), stopped };
@@ -80,6 +80,12 @@ impl TestCluster {
         }
         panic!("waited in vain: {last}");
     }
+}
+
+/// The settings of a router on a free port.
+pub(crate) fn config(settings: &str) -> Arc<Config> {
+    let text = format!("listen = \"127.0.0.1:0\"\n{settings}");
+    Arc::new(Config::new(Settings::parse(&text, VARIABLE_PREFIX, [])).unwrap())
 }
 
 /// A router on a free port.
