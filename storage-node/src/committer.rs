@@ -188,3 +188,69 @@ fn poll_space(disk: &DiskWatch) {
         tracing::warn!(%error, "cannot ask for free disk space");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use roundtable_consensus::{Ballot, Hlc, Key, PartitionId, Register, ReplyBody};
+
+    use super::*;
+    use crate::metrics::Observed;
+    use crate::store::StoreOptions;
+
+    fn job(number: u64) -> (CommitJob, oneshot::Receiver<Answered>) {
+        let register = Register { accepted: Ballot::floor_of(Hlc(number)), ..Register::absent(Ballot::ZERO) };
+        let write = Write::Accept {
+            partition: PartitionId(0),
+            key: Key::new(format!("k{number}")).unwrap(),
+            register: Arc::new(register),
+            spills: false,
+            was_spilled: false,
+        };
+        let (to, receiver) = oneshot::channel();
+        let reply = Reply { id: number, done: true, body: ReplyBody::Accepted { next_promised: false } };
+        let answered = Answered { replies: vec![reply], held: Held::none() };
+        let writes = vec![(Ticket(number), write)];
+        (CommitJob { shard: 1, writes, releases: vec![Release { to, answered }] }, receiver)
+    }
+
+    #[test]
+    fn jobs_queued_together_are_one_commit_and_released_after_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path(), &StoreOptions::default()).unwrap());
+        let (sender, jobs) = sync_channel(100);
+        let mut released = Vec::new();
+        for number in 1..=100 {
+            let (job, receiver) = job(number);
+            sender.send(job).unwrap();
+            released.push(receiver);
+        }
+        drop(sender);
+        let durable: Arc<[AtomicU64]> = (0..2).map(|_| AtomicU64::new(0)).collect();
+        let metrics = Arc::new(Metrics::new());
+        let (fault, watch) = Fault::new();
+        let disk = Arc::new(DiskWatch::new(dir.path(), 0).unwrap());
+        let committer = Committer {
+            store: Arc::clone(&store),
+            jobs,
+            durable: Arc::clone(&durable),
+            durability: Durability::Sync,
+            log_bytes_max: u64::MAX,
+            disk,
+            metrics: Arc::clone(&metrics),
+            fault,
+        };
+        committer.run();
+        assert_eq!(watch.reason(), None);
+        for (number, mut receiver) in (1..).zip(released) {
+            assert_eq!(receiver.try_recv().unwrap().replies[0].id, number);
+        }
+        assert_eq!(durable[0].load(Ordering::Relaxed), 0);
+        assert_eq!(durable[1].load(Ordering::Relaxed), 100);
+        let page = metrics.encode(&Observed::default()).unwrap();
+        assert!(page.contains("roundtable_node_commit_registers_count 1\n"), "{page}");
+        assert!(page.contains("roundtable_node_commit_registers_sum 100"), "{page}");
+        assert_eq!(store.log_bounds().next_seq, 101);
+    }
+}

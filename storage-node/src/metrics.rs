@@ -62,7 +62,7 @@ struct Gauges {
 }
 
 /// The state that the gauges show.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Observed {
     pub(crate) ready: bool,
     pub(crate) epoch: u64,
