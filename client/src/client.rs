@@ -3,66 +3,21 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use hyper::Method;
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{CONTENT_TYPE, HeaderValue};
 
+use crate::answer::{Consistency, Counter, Entry, Written, etag, malformed, settled};
 use crate::builder::ClientBuilder;
 use crate::call::Call;
 use crate::cluster::{ClusterView, KeyPlace, Readiness};
 use crate::engine::Engine;
-use crate::error::{Cause, Error, Outcome, RequestError};
+use crate::error::{Error, Outcome, RequestError};
 use crate::etag::ETag;
 use crate::listing::{Listing, Page};
 use crate::path::{Query, key_path};
 use crate::problem::Problem;
 use crate::scanner::Scanner;
-use crate::transport::Response;
 use crate::write::{Condition, Delete, Increment, Put, Touch};
-
-/// The header of a key's expiry, in Unix milliseconds.
-const EXPIRES: HeaderName = HeaderName::from_static("roundtable-expires");
-
-/// How fresh a read must be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Consistency {
-    /// The latest value, agreed on by a majority.
-    #[default]
-    Linearizable,
-    /// Any one replica's answer: it may be stale, in doubt, or expired there alone.
-    Eventual,
-}
-
-/// A key's value.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The value's bytes.
-    pub value: Bytes,
-    /// Its version.
-    pub etag: ETag,
-    /// Its content type, as it was written.
-    pub content_type: String,
-    /// When the key expires, in Unix milliseconds.
-    pub expires_at_ms: Option<u64>,
-}
-
-/// What a write made.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// The new version.
-    pub etag: ETag,
-    /// Whether the key did not exist before.
-    pub created: bool,
-}
-
-/// A counter after its change.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Counter {
-    /// The new value.
-    pub value: i64,
-    /// The new version.
-    pub etag: ETag,
-}
 
 /// A store of keys and values, reached through one or more routers. Clones share connections.
 ///
@@ -107,14 +62,7 @@ impl Client {
         if response.status == 404 {
             return Ok(None);
         }
-        Ok(Some(Entry {
-            etag: etag(&router, &response.headers, Outcome::NotApplied)?,
-            content_type: text(&response.headers, &CONTENT_TYPE)
-                .unwrap_or("application/octet-stream")
-                .to_owned(),
-            expires_at_ms: text(&response.headers, &EXPIRES).and_then(|ms| ms.parse().ok()),
-            value: response.body,
-        }))
+        Entry::from_answer(&router, response).map(Some)
     }
 
     /// Writes a value: text or bytes as they are, or a [`Put`] with condition, time to live, content type.
@@ -201,11 +149,7 @@ impl Client {
         let call = Call::write(Method::POST, kv_path(key)?, query, increment.idempotency_key);
         let (router, response) = self.engine.run(&call).await?;
         settled(&response)?;
-        let value = std::str::from_utf8(&response.body).ok().and_then(|text| text.trim().parse().ok());
-        let value = value.ok_or_else(|| {
-            malformed(&router, "the new value of the counter is not a number", Outcome::Unknown)
-        })?;
-        Ok(Counter { value, etag: etag(&router, &response.headers, Outcome::Unknown)? })
+        Counter::from_answer(&router, &response)
     }
 
     /// Renews a key's time to live. The new version; `None` if there is no such key.
@@ -288,19 +232,6 @@ fn kv_path(key: impl AsRef<[u8]>) -> Result<String, RequestError> {
     key_path("/v1/kv/", key.as_ref())
 }
 
-/// A settled answer of a write as success or error.
-fn settled(response: &Response) -> Result<(), Error> {
-    match response.status.as_u16() {
-        412 => Err(Error::PreconditionFailed {
-            current: text(&response.headers, &ETAG).and_then(|etag| etag.parse().ok()),
-        }),
-        status if !response.status.is_success() => {
-            Err(Error::Refused(Box::new(Problem::from_body(status, &response.body))))
-        }
-        _ => Ok(()),
-    }
-}
-
 fn refuse_absent(condition: &Condition) -> Result<(), RequestError> {
     if *condition == Condition::Absent { Err(RequestError::Condition) } else { Ok(()) }
 }
@@ -315,23 +246,6 @@ fn checked_content_type(found: String) -> Result<HeaderValue, RequestError> {
 
 fn ttl_ms(ttl: Duration) -> String {
     format!("{}ms", ttl.as_millis())
-}
-
-fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
-    headers.get(name)?.to_str().ok()
-}
-
-/// The version in an answer; of a write without one it is not even sure that it is an answer to the write.
-fn etag(router: &str, headers: &HeaderMap, outcome: Outcome) -> Result<ETag, Error> {
-    text(headers, &ETAG)
-        .and_then(|etag| etag.parse().ok())
-        .ok_or_else(|| malformed(router, "a success without a usable ETag", outcome))
-}
-
-/// A success that makes no sense.
-fn malformed(router: &str, detail: &str, outcome: Outcome) -> Error {
-    let cause = Cause::Malformed { router: router.to_owned(), detail: detail.to_owned() };
-    Error::Malformed { cause, outcome }
 }
 
 #[cfg(test)]

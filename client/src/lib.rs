@@ -10,6 +10,7 @@
 //!
 //! A guide with an example is in `docs/client-library.md`.
 
+mod answer;
 mod builder;
 mod call;
 mod client;
@@ -30,8 +31,9 @@ mod test_router;
 mod transport;
 mod write;
 
+pub use answer::{Consistency, Counter, Entry, Written};
 pub use builder::{BuildError, ClientBuilder};
-pub use client::{Client, Consistency, Counter, Entry, Written};
+pub use client::Client;
 pub use cluster::{ClusterView, KeyPlace, NodeView, PartitionView, Readiness, ReplicaView};
 pub use error::{Cause, Error, Outcome, RequestError};
 pub use etag::{ETag, ParseETagError};

@@ -7,6 +7,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Output;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use crate::support::{must_end_with, run};
 
@@ -29,9 +30,14 @@ fn up(folder: &Path, listen: &str, node_port: u16) -> Output {
     run(&[&arguments[..], &["--ready-timeout", "5s", "--nodes", "2"]].concat(), b"")
 }
 
-/// A port at which nobody listens just now.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// The first of `count` successive ports at which nobody listens: below those that the system hands out by itself,
+/// and at another place in each test and process.
+fn free_ports(count: u16) -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let process = u16::try_from(std::process::id() % 130).unwrap() * 20;
+    let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
+    let places = (0..200).map(|_| 30_000 + (process + NEXT.fetch_add(count, Ordering::Relaxed)) % 2_700);
+    places.into_iter().find(|&first| (first..first + count).all(is_free)).unwrap()
 }
 
 const WAITS: &str = "exec cat";
@@ -42,8 +48,8 @@ fn up_reports_a_process_that_ends_at_once_with_its_log_and_stops_the_others() {
     let pid_file = folder.path().join("router.pid");
     let router = format!("echo $$ > {}; {WAITS}", pid_file.display());
     programs(folder.path(), "echo the data directory is in use; exit 3", &router);
-    let listen = format!("127.0.0.1:{}", free_port());
-    let output = must_end_with(up(folder.path(), &listen, free_port().min(65_000)), 8);
+    let first = free_ports(4);
+    let output = must_end_with(up(folder.path(), &format!("127.0.0.1:{first}"), first + 1), 8);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("node n1 ended by itself: exit status: 3"), "{said}");
     assert!(said.contains("the data directory is in use"), "{said}");
@@ -57,9 +63,10 @@ fn up_reports_a_process_that_ends_at_once_with_its_log_and_stops_the_others() {
 fn up_names_a_port_in_use_and_the_option_that_changes_it() {
     let folder = tempfile::tempdir().unwrap();
     programs(folder.path(), WAITS, WAITS);
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let listen = taken.local_addr().unwrap().to_string();
-    let output = must_end_with(up(folder.path(), &listen, free_port().min(65_000)), 1);
+    let first = free_ports(4);
+    let listen = format!("127.0.0.1:{first}");
+    let _taken = TcpListener::bind(&listen).unwrap();
+    let output = must_end_with(up(folder.path(), &listen, first + 1), 1);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(
         said.contains(&format!("router r1 cannot listen on {listen}")) && said.contains("--listen"),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use roundtable_client::{Client, Item, Listing};
+use roundtable_client::{Client, Item, Listing, Scanner};
 
 use crate::connect::Routers;
 use crate::duration;
@@ -53,28 +53,43 @@ pub(crate) struct ExportArgs {
 
 pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let client = args.routers.client(args.timeout)?;
-    let mut lines = Lines::prepare(&args.format, &client).await?;
+    let lines = Lines::prepare(&args.format, &client).await?;
     let mut listing = Listing::new().values(true).prefix(args.format.key_prefix.clone());
-    if let Some(start) = args.start {
-        listing = listing.start(start);
+    if let Some(start) = &args.start {
+        listing = listing.start(start.clone());
     }
-    if let Some(end) = args.end {
-        listing = listing.end(end);
+    if let Some(end) = &args.end {
+        listing = listing.end(end.clone());
     }
     let mut sink = Sink::open(&args.file)?;
+    let begun = Instant::now();
+    let mut tally = write_all(client.scan(listing), lines, &mut sink, args.stop_on_error).await?;
+    tally.seconds = begun.elapsed().as_secs_f64();
+    let to_stdout = sink.partial.is_none();
+    sink.finish(&args.file)?;
+    report(&tally, args.json, to_stdout)?;
+    match tally.failed {
+        0 => Ok(()),
+        failed => Err(Failure::Records { failed, total: tally.total() }),
+    }
+}
+
+async fn write_all(
+    mut scanner: Scanner,
+    mut lines: Lines,
+    sink: &mut Sink,
+    stop_on_error: bool,
+) -> Result<Tally, Failure> {
     let progress = Progress::new(None);
     let mut tally = Tally::default();
-    let begun = Instant::now();
-    let mut scanner = client.scan(listing);
-    sink.write(&std::mem::take(&mut lines.buffer))?;
     while let Some(item) = scanner.next().await? {
         match lines.push(&item) {
-            Ok(false) => continue,
+            Ok(false) => {}
             Ok(true) => tally.count(item.value.as_ref().map_or(0, Bytes::len), Duration::ZERO),
             Err(error) => {
                 tally.failed += 1;
                 progress.note(&format!("key {}: {error}", output::display(&item.key)));
-                if args.stop_on_error {
+                if stop_on_error {
                     break;
                 }
             }
@@ -83,15 +98,10 @@ pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
         lines.buffer.clear();
         progress.show(sink.bytes, &tally);
     }
+    // A header line alone is waiting still if there was no record.
+    sink.write(&lines.buffer)?;
     progress.finish();
-    let to_stdout = sink.partial.is_none();
-    sink.finish(&args.file)?;
-    tally.seconds = begun.elapsed().as_secs_f64();
-    report(&tally, args.json, to_stdout)?;
-    match tally.failed {
-        0 => Ok(()),
-        failed => Err(Failure::Records { failed, total: tally.total() }),
-    }
+    Ok(tally)
 }
 
 fn report(tally: &Tally, json: bool, to_stdout: bool) -> Result<(), Failure> {

@@ -5,11 +5,10 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
-use roundtable_client::{Client, Condition, Error, Put};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -17,10 +16,10 @@ use crate::connect::Routers;
 use crate::duration;
 use crate::failure::Failure;
 use crate::output;
-use crate::transfer::Record;
 use crate::transfer::format::FormatArgs;
 use crate::transfer::progress::Progress;
 use crate::transfer::reader::{Entry, Located, ReadError, RecordReader};
+use crate::transfer::storing::{Done, Storing};
 use crate::transfer::tally::Tally;
 
 /// Records read ahead of the calls.
@@ -67,27 +66,6 @@ pub(crate) struct ImportArgs {
     routers: Routers,
 }
 
-/// How every record is stored.
-#[derive(Debug)]
-struct Storing {
-    client: Client,
-    key_prefix: Bytes,
-    create: bool,
-    ttl: Option<Duration>,
-    content_type: Option<String>,
-}
-
-/// One record's end.
-struct Done {
-    line: u64,
-    offset: u64,
-    key: Bytes,
-    value_bytes: usize,
-    took: Duration,
-    /// Whether it was stored, rather than over before it began.
-    result: Result<bool, Error>,
-}
-
 pub(crate) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let layout = args.format.layout()?;
     let (input, bytes_total) = open(&args.file)?;
@@ -107,10 +85,14 @@ pub(crate) async fn run(args: ImportArgs) -> Result<(), Failure> {
         tally: Tally::default(),
         under_way: JoinSet::new(),
         busy: HashSet::new(),
+        out_of_reach: 0,
         bytes_done: 0,
     };
     let begun = Instant::now();
     let read = import.run(reader).await;
+    if import.out_of_reach >= import.concurrency {
+        import.progress.note("the cluster is out of reach: stopped; start the import again later");
+    }
     import.tally.seconds = begun.elapsed().as_secs_f64();
     import.progress.finish();
     report(&import.tally, args.json)?;
@@ -150,6 +132,8 @@ struct Import {
     tally: Tally,
     under_way: JoinSet<Done>,
     busy: HashSet<Bytes>,
+    /// How many calls ran into their timeout since one succeeded.
+    out_of_reach: usize,
     bytes_done: u64,
 }
 
@@ -171,7 +155,7 @@ impl Import {
                 Ok(located) => self.take(located).await,
                 Err(error) => read = Err(error),
             }
-            if self.stop_on_error && self.tally.failed > 0 {
+            if self.stops() {
                 break;
             }
         }
@@ -188,7 +172,7 @@ impl Import {
                 while self.under_way.len() >= self.concurrency || self.busy.contains(&record.key) {
                     self.finish_one().await;
                 }
-                if self.stop_on_error && self.tally.failed > 0 {
+                if self.stops() {
                     return;
                 }
                 self.busy.insert(record.key.clone());
@@ -208,48 +192,29 @@ impl Import {
         self.busy.remove(&done.key);
         self.bytes_done = self.bytes_done.max(done.offset);
         match done.result {
-            Ok(true) => self.tally.count(done.value_bytes, done.took),
+            Ok(true) => {
+                self.out_of_reach = 0;
+                self.tally.count(done.value_bytes, done.took);
+            }
             Ok(false) => self.tally.skipped += 1,
-            Err(error) => self.failed(done.line, Some(&done.key), &error.to_string()),
+            Err(error) => {
+                self.out_of_reach += usize::from(error.is_retryable());
+                self.failed(done.line, Some(&done.key), &error.to_string());
+            }
         }
         self.progress.show(self.bytes_done, &self.tally);
         true
+    }
+
+    /// Whether no further record is begun: one failed and that was to be the end, or the cluster was out of reach for
+    /// a whole timeout.
+    fn stops(&self) -> bool {
+        (self.stop_on_error && self.tally.failed > 0) || self.out_of_reach >= self.concurrency
     }
 
     fn failed(&mut self, line: u64, key: Option<&[u8]>, why: &str) {
         self.tally.failed += 1;
         let key = key.map_or_else(String::new, |key| format!(" key {}:", output::display(key)));
         self.progress.note(&format!("line {line}:{key} {why}"));
-    }
-}
-
-impl Storing {
-    async fn store(&self, line: u64, offset: u64, record: Record) -> Done {
-        let begun = Instant::now();
-        let (key, value_bytes) = (record.key.clone(), record.value.len());
-        let result = self.put(record).await;
-        Done { line, offset, key, value_bytes, took: begun.elapsed(), result }
-    }
-
-    async fn put(&self, record: Record) -> Result<bool, Error> {
-        let mut put = Put::new(record.value);
-        if let Some(expires_at_ms) = record.expires_at_ms {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let left = Duration::from_millis(expires_at_ms).saturating_sub(now);
-            if left.as_millis() == 0 {
-                return Ok(false);
-            }
-            put = put.ttl(left);
-        } else if let Some(ttl) = self.ttl {
-            put = put.ttl(ttl);
-        }
-        if self.create {
-            put = put.condition(Condition::Absent);
-        }
-        if let Some(content_type) = &self.content_type {
-            put = put.content_type(content_type);
-        }
-        let key = [&self.key_prefix[..], &record.key[..]].concat();
-        self.client.put(key, put).await.map(|_written| true)
     }
 }

@@ -10,6 +10,7 @@ pub(crate) mod import;
 mod ndjson;
 mod progress;
 mod reader;
+mod storing;
 mod tally;
 
 use bytes::Bytes;

@@ -188,7 +188,9 @@ impl Supervisor {
         let url = format!("http://{router}");
         let mut text = format!("\nRoundtable is ready at {url}. Try:\n\n");
         for line in [
-            format!("curl -X PUT {url}/v1/kv/greeting -d 'hello, world'"),
+            format!(
+                "curl -X PUT -H 'Content-Type: text/plain' --data-binary 'hello, world' {url}/v1/kv/greeting"
+            ),
             format!("curl -i {url}/v1/kv/greeting"),
             format!("curl -X POST '{url}/v1/kv/visits?op=increment&by=1'"),
             format!("curl '{url}/v1/kv?prefix=gr&values=true'"),
