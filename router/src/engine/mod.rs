@@ -156,8 +156,8 @@ impl Engine {
         }
     }
 
-    /// A node became usable or unusable, or neither. What waits for an unusable one is lost.
-    pub fn on_usable(&self, link: &Arc<Link>, change: Option<bool>) {
+    /// A node became usable or unusable, or neither.
+    pub fn on_usable(&self, link: &Link, change: Option<bool>) {
         let Some(usable) = change else { return };
         let status = link.status();
         if usable {
@@ -166,15 +166,20 @@ impl Engine {
             warn!(node_id = %link.target.node, standing = ?status.standing, detail = status.detail, "node is not usable");
         }
         self.tell_usable(link.node, usable);
-        if !usable {
-            let waiting: Vec<SentRequest> =
-                link.drain().into_iter().map(|item| (item.shard, item.request.id)).collect();
+    }
+
+    /// Nothing goes over the link: what waits in its queues is lost. (What waits for a node that is only slow is
+    /// kept: a late Accept still brings its replica up to date.)
+    pub fn give_up_queues(&self, link: &Link) {
+        let waiting: Vec<SentRequest> =
+            link.drain().into_iter().map(|item| (item.shard, item.request.id)).collect();
+        if !waiting.is_empty() {
             self.on_lost(link, &waiting);
         }
     }
 
     /// Suspects a node whose answer is overdue.
-    pub fn tick_health(&self, link: &Arc<Link>) {
+    pub fn tick_health(&self, link: &Link) {
         let change = link.health().tick(self.clock.mono_us());
         if change.is_some() {
             link.wake_monitor();

@@ -59,6 +59,7 @@ pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
                 link.wake_monitor();
                 engine.on_usable(&link, usable);
                 engine.on_lost(&link, &sent);
+                engine.give_up_queues(&link);
             }
             Carried::Lost(error) => {
                 debug!(node_id = %link.target.node, requests = sent.len(), %error, "batch lost");
@@ -67,6 +68,7 @@ pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
                 link.wake_monitor();
                 engine.on_usable(&link, usable);
                 engine.on_lost(&link, &sent);
+                engine.give_up_queues(&link);
             }
         }
     }
