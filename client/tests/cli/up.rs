@@ -47,16 +47,22 @@ fn up_reports_a_process_that_ends_at_once_with_its_log_and_stops_the_others() {
     let folder = tempfile::tempdir().unwrap();
     let pid_file = folder.path().join("router.pid");
     let router = format!("echo $$ > {}; {WAITS}", pid_file.display());
-    programs(folder.path(), "echo the data directory is in use; exit 3", &router);
+    // Node 1 alone ends, once the router runs.
+    let node = format!(
+        "case \"$*\" in *'--id n2 '*) {WAITS};; esac
+         until [ -s {} ]; do sleep 0.01; done
+         echo the data directory is in use; exit 3",
+        pid_file.display()
+    );
+    programs(folder.path(), &node, &router);
     let first = free_ports(4);
     let output = must_end_with(up(folder.path(), &format!("127.0.0.1:{first}"), first + 1), 8);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(said.contains("node n1 ended by itself: exit status: 3"), "{said}");
     assert!(said.contains("the data directory is in use"), "{said}");
     assert!(!folder.path().join("data/processes.json").exists());
-    if let Ok(pid) = fs::read_to_string(&pid_file) {
-        assert!(!Path::new("/proc").join(pid.trim()).exists(), "the router is gone");
-    }
+    let pid = fs::read_to_string(&pid_file).unwrap();
+    assert!(!Path::new("/proc").join(pid.trim()).exists(), "the router is gone");
 }
 
 #[test]
