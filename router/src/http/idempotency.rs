@@ -41,7 +41,7 @@ impl IdempotencyKey {
     /// The key as the register's history keeps it.
     ///
     /// # Errors
-    /// When its time is more than [`AHEAD_MS_MAX`] ahead of `now_ms`, the router's hybrid clock.
+    /// When its time is more than a second ahead of `now_ms`, the router's hybrid clock.
     pub fn to_client_key(self, now_ms: u64, fingerprint: u64) -> Result<ClientKey, Problem> {
         if self.birth_ms > now_ms.saturating_add(AHEAD_MS_MAX) {
             let detail = format!(
