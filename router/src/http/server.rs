@@ -150,7 +150,6 @@ fn connection(
         .max_buf_size(BUFFER_BYTES_MAX)
         .max_headers(HEADERS_READ_MAX)
         .half_close(true)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service)
 }
 
