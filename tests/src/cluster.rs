@@ -64,7 +64,7 @@ impl Cluster {
         let (node_ports, router_ports) = ports.split_at(layout.nodes);
         let file = folder.path().join("cluster.toml");
         let addresses: Vec<String> = node_ports.iter().map(Port::address).collect();
-        std::fs::write(&file, cluster_toml(1, &addresses)).unwrap();
+        std::fs::write(&file, cluster_toml(&addresses)).unwrap();
 
         let mut nodes: Vec<Process> = (1..)
             .zip(&addresses)
@@ -176,9 +176,8 @@ impl Drop for Cluster {
 }
 
 /// The text of a `cluster.toml` with nodes n1, n2, … at these addresses.
-#[must_use]
-pub fn cluster_toml(version: u64, addresses: &[String]) -> String {
-    let mut text = format!("version = {version}\nreplication_factor = 3\npartitions = 64\n");
+fn cluster_toml(addresses: &[String]) -> String {
+    let mut text = String::from("version = 1\nreplication_factor = 3\npartitions = 64\n");
     for (number, address) in (1..).zip(addresses) {
         write!(text, "\n[[nodes]]\nid = \"n{number}\"\naddress = \"{address}\"\n").unwrap();
     }

@@ -26,7 +26,7 @@ mod raw;
 mod scene;
 mod wait;
 
-pub use cluster::{Cluster, Layout, cluster_toml};
+pub use cluster::{Cluster, Layout};
 pub use command::{Finished, program, run, run_with_input};
 pub use http::{Answer, Call, Http, encode_key};
 pub use operation::{idempotency_key, idempotency_key_made, now_ms};

@@ -131,8 +131,10 @@ async fn duplicate_headers_are_refused() {
 async fn malformed_parameters_are_refused() {
     let scene = Scene::start().await;
     let router = &scene.router();
-    for query in ["timeout=", "timeout=0", "timeout=61s", "timeout=soon", "consistency=", "consistency=weak"]
-    {
+    for query in ["timeout=", "timeout=0", "timeout=61s", "timeout=soon"] {
+        router.get(&format!("/v1/kv/anchor?{query}")).send().await.must_refuse(400, "bad_timeout");
+    }
+    for query in ["consistency=", "consistency=weak", "ttl=1h", "wait=1s", "timeout=1s&timeout=1s"] {
         router.get(&format!("/v1/kv/anchor?{query}")).send().await.must_refuse(400, "bad_request");
     }
     for query in ["ttl=1h&ttl=2h", "tll=1h", "op=increment", "timeout=2s&timeout=3s", "consistency=eventual"]

@@ -108,6 +108,6 @@ async fn status_and_where_tell_an_operator_what_is() {
 fn completions_are_made_for_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
         let script = run("roundtable", &["completions", shell]).must_end_with(0).text();
-        assert!(script.contains("import") && script.contains("--router"), "{shell}");
+        assert!(script.contains("import") && script.contains("router"), "{shell}");
     }
 }

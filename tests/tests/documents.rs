@@ -146,7 +146,7 @@ fn project_files_name_no_particular_machine() {
         for (number, line) in (1..).zip(text.lines()) {
             let names_one = forbidden.iter().any(|folder| {
                 line.match_indices(folder).any(|(at, _)| {
-                    // `…/work/x` inside a longer relative path or URL is another matter.
+                    // As a part of a longer relative path or of a URL it is another matter.
                     !line[..at]
                         .ends_with(|c: char| c.is_alphanumeric() || matches!(c, '.' | '_' | '-' | '}' | '*'))
                 })

@@ -96,9 +96,10 @@ async fn repeat_with_another_request_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeat_after_the_history_forgot_is_unknown_and_never_applied() {
     let (_cluster, one, two) = two_routers().await;
-    let keys: Vec<String> = (0..140).map(|_| idempotency_key()).collect();
-    for key in &keys {
-        one.increment("n", 1).keyed(key).send().await.must_be(200);
+    let mut keys = Vec::new();
+    for _ in 0..140 {
+        keys.push(idempotency_key());
+        one.increment("n", 1).keyed(&keys[keys.len() - 1]).send().await.must_be(200);
     }
     let forgotten = two.increment("n", 1).keyed(&keys[0]).send().await.must_be(504);
     let problem = forgotten.problem();

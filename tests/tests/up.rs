@@ -24,7 +24,7 @@ struct Up {
 impl Up {
     fn new() -> Self {
         let folder = TempDir::with_prefix("roundtable-test-").unwrap();
-        let ports = free_ports(4);
+        let ports = free_ports(5);
         let (listen, node_port) = (ports[0].address(), ports[1].number().to_string());
         let process = up_process(folder.path(), &listen, &node_port, "up.log");
         Self { process, folder, _ports: ports }
@@ -33,8 +33,15 @@ impl Up {
     async fn started() -> Self {
         let mut up = Self::new();
         up.process.start();
-        up.process.ready().await;
+        up.ready().await;
         up
+    }
+
+    /// Waits until it serves and says so.
+    async fn ready(&mut self) {
+        self.process.ready().await;
+        let file = self.folder.path().join("data/processes.json");
+        eventually("processes.json is there", async || file.exists().then_some(())).await;
     }
 
     /// What `processes.json` says.
@@ -92,7 +99,7 @@ async fn up_serves_names_its_processes_and_stops_on_ctrl_c() {
 
     // The data is kept, and found again.
     up.process.start();
-    up.process.ready().await;
+    up.ready().await;
     assert_eq!(up.process.http().read("a").send().await.must_be(200).text(), "one");
     assert!(up.process.terminate().success());
 }
@@ -106,7 +113,7 @@ async fn up_killed_takes_its_children_with_it() {
     all_gone(&pids).await;
     // Nothing is left that would hinder the next.
     up.process.start();
-    up.process.ready().await;
+    up.ready().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -125,7 +132,7 @@ async fn up_with_a_killed_node_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn up_twice_on_one_folder_is_refused() {
     let up = Up::started().await;
-    let others = free_ports(4);
+    let others = free_ports(5);
     let (listen, node_port) = (others[0].address(), others[1].number().to_string());
     let mut second = up_process(up.folder.path(), &listen, &node_port, "second.log");
     second.start();
