@@ -62,11 +62,7 @@ impl Child {
         let failed = |what: &Path, error| {
             Failure::io(format!("starting {}: {}", self.member.id, what.display()), error)
         };
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.log_file)
-            .map_err(|error| failed(&self.log_file, error))?;
+        let log = locked_log(&self.log_file).map_err(|error| failed(&self.log_file, error))?;
         let errors = log.try_clone().map_err(|error| failed(&self.log_file, error))?;
         let process = Command::new(&self.program)
             .args(&self.arguments)
@@ -134,6 +130,17 @@ impl Child {
     }
 }
 
+/// Opens a process's log and locks it. The lock goes on to the process with the open file and ends with it, also when
+/// this process is killed: so the next run knows whether it is gone.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`] while a process of an earlier run has it.
+pub(crate) fn locked_log(path: &Path) -> io::Result<File> {
+    let log = OpenOptions::new().create(true).append(true).open(path)?;
+    log.try_lock()?;
+    Ok(log)
+}
+
 /// The last lines of a file.
 fn tail(path: &Path, count: usize) -> io::Result<Vec<String>> {
     let mut file = File::open(path)?;
@@ -150,6 +157,18 @@ fn tail(path: &Path, count: usize) -> io::Result<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn log_stays_locked_while_any_copy_of_the_open_file_is_left() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let log = locked_log(&path).unwrap();
+        let copy = log.try_clone().unwrap();
+        drop(log);
+        assert_eq!(locked_log(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
+        drop(copy);
+        assert!(locked_log(&path).is_ok());
+    }
 
     #[test]
     fn tail_is_the_last_lines_alone() {

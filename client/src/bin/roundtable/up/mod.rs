@@ -6,6 +6,7 @@
 
 mod binaries;
 mod child;
+mod earlier;
 mod layout;
 mod lock;
 mod ports;
@@ -82,10 +83,9 @@ pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let binaries = Binaries::find(args.bin_dir.as_deref())?;
     let _lock = Lock::take(&args.data_dir)?;
     let layout = Layout::prepare(&args)?;
-    // A list is left over only when an earlier run was killed; its processes may be stopping still.
-    let earlier = processes::read(&layout.processes_file()).unwrap_or_default();
     processes::remove(&layout)?;
-    ports::check(&layout, &earlier).await?;
+    earlier::wait(&layout).await?;
+    ports::check(&layout)?;
     let mut supervisor = Supervisor::start(&args, &binaries, layout)?;
     let ended = supervisor.run(args.ready_timeout).await;
     supervisor.stop().await;

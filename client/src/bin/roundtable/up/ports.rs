@@ -2,39 +2,14 @@
 
 use std::io;
 use std::net::TcpListener;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use crate::failure::Failure;
-use crate::output;
 use crate::up::layout::{Layout, Member, Role};
-use crate::up::processes::ProcessEntry;
 
-/// How long the processes of an earlier run may take to stop.
-const WAIT_MAX: Duration = Duration::from_secs(20);
-
-/// How often a port in use is looked at again.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
-
-/// Looks at every port that will be listened on. A port that belongs to a process of an earlier, killed run is
-/// waited for: such processes stop by themselves.
-pub(crate) async fn check(layout: &Layout, earlier: &[ProcessEntry]) -> Result<(), Failure> {
-    let deadline = Instant::now() + WAIT_MAX;
-    let mut told = false;
+/// Looks at every port that will be listened on.
+pub(crate) fn check(layout: &Layout) -> Result<(), Failure> {
     for member in layout.members() {
-        let may_be_stopping = earlier.iter().any(|entry| entry.address == member.address);
-        while let Err(error) = TcpListener::bind(&member.address) {
-            let in_use = error.kind() == io::ErrorKind::AddrInUse;
-            if !in_use || !may_be_stopping || Instant::now() >= deadline {
-                return Err(explain(layout, member, &error));
-            }
-            if !told {
-                output::note("waiting for the processes of an earlier run to stop");
-                told = true;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        TcpListener::bind(&member.address).map_err(|error| explain(layout, member, &error))?;
     }
     Ok(())
 }
