@@ -15,21 +15,36 @@ pub struct HistoryLimits {
     pub rounds_max: usize,
     /// Rounds older than this, in milliseconds, are dropped by the next change.
     pub rounds_age_ms_max: u64,
-    /// Operations with a client's key remembered.
+    /// Operations with a client's key remembered, however many are recorded at once.
     pub ops_max: usize,
+    /// As many of them are remembered until they are [`Self::ops_age_ms_max`] old.
+    pub ops_kept: usize,
+    /// Beyond [`Self::ops_kept`], those older than this, in milliseconds, are dropped by the next change.
+    pub ops_recent_ms: u64,
     /// Operations older than this, in milliseconds, are dropped by the next change.
     pub ops_age_ms_max: u64,
 }
 
 impl HistoryLimits {
     /// The limits of the product.
-    pub const STANDARD: Self =
-        Self { rounds_max: 64, rounds_age_ms_max: 10_000, ops_max: 128, ops_age_ms_max: 60_000 };
+    ///
+    /// An operation waits for its first round for as long as its request may take (five seconds by default). If the
+    /// floor passed its birth meanwhile, nobody could tell it from one that was applied and forgotten. So what was
+    /// recorded that recently is kept beyond the usual number.
+    pub const STANDARD: Self = Self {
+        rounds_max: 64,
+        rounds_age_ms_max: 10_000,
+        ops_max: 1_024,
+        ops_kept: 128,
+        ops_recent_ms: 5_000,
+        ops_age_ms_max: 60_000,
+    };
     /// Operations with a client's key that one round takes: their records must all outlive the round.
     pub const KEYED_OPS_PER_ROUND: usize = 64;
 }
 
-const _: () = assert!(HistoryLimits::KEYED_OPS_PER_ROUND <= HistoryLimits::STANDARD.ops_max);
+const _: () = assert!(HistoryLimits::KEYED_OPS_PER_ROUND <= HistoryLimits::STANDARD.ops_kept);
+const _: () = assert!(HistoryLimits::STANDARD.ops_kept <= HistoryLimits::STANDARD.ops_max);
 
 impl Default for HistoryLimits {
     fn default() -> Self {
@@ -165,10 +180,14 @@ impl History {
     /// Notes operations that the round at `ballot` settled.
     pub(crate) fn push_ops(&mut self, records: Vec<OpRecord>, ballot: Ballot, limits: &HistoryLimits) {
         self.ops.extend(records);
-        let oldest_ms = ballot.hlc.millis().saturating_sub(limits.ops_age_ms_max);
-        let too_many = self.ops.len().saturating_sub(limits.ops_max);
-        let too_old = self.ops.iter().take_while(|op| op.recorded.hlc.millis() < oldest_ms).count();
-        for dropped in self.ops.drain(..too_many.max(too_old)) {
+        let older_than = |age_ms: u64| {
+            let since_ms = ballot.hlc.millis().saturating_sub(age_ms);
+            self.ops.iter().take_while(|op| op.recorded.hlc.millis() < since_ms).count()
+        };
+        let beyond_all = self.ops.len().saturating_sub(limits.ops_max);
+        let beyond_kept = self.ops.len().saturating_sub(limits.ops_kept).min(older_than(limits.ops_recent_ms));
+        let too_old = older_than(limits.ops_age_ms_max);
+        for dropped in self.ops.drain(..beyond_all.max(beyond_kept).max(too_old)) {
             self.ops_floor = self.ops_floor.max(dropped.recorded);
         }
     }
@@ -216,6 +235,22 @@ mod tests {
         assert_eq!(history.settle_op(OpId(1), ballot(49)), Settled::Forgotten);
         assert_eq!(history.settle_op(OpId(3), ballot(51)), Settled::NotApplied);
         assert!(matches!(history.settle_op(OpId(2), ballot(10)), Settled::Applied(_)));
+    }
+
+    #[test]
+    fn recent_ops_are_kept_beyond_the_usual_number_up_to_the_limit() {
+        let limits = HistoryLimits { ops_kept: 2, ops_max: 4, ..HistoryLimits::STANDARD };
+        let kept = |history: &History| history.ops().iter().map(|op| op.id.0).collect::<Vec<_>>();
+        let mut history = History::default();
+        history.push_ops(vec![record(1, 50), record(2, 60), record(3, 70)], ballot(70), &limits);
+        assert_eq!(kept(&history), [1, 2, 3], "all of them are recent");
+        history.push_ops(vec![record(4, 5_055)], ballot(5_055), &limits);
+        assert_eq!(kept(&history), [2, 3, 4], "the first is older than five seconds");
+        history.push_ops(vec![record(5, 5_056), record(6, 5_056)], ballot(5_056), &limits);
+        assert_eq!(kept(&history), [3, 4, 5, 6], "four at the most");
+        assert_eq!(history.ops_floor(), ballot(60));
+        history.push_ops(vec![record(7, 60_071)], ballot(60_071), &limits);
+        assert_eq!(kept(&history), [6, 7], "two until they are a minute old");
     }
 
     #[test]

@@ -9,8 +9,8 @@ use super::writer::{Writer, when};
 
 /// Rounds in one history at most, with room above today's limit of 64.
 const ROUNDS_MAX: usize = 1024;
-/// Operations in one history at most, with room above today's limit of 128.
-const OPS_MAX: usize = 1024;
+/// Operations in one history at most, with room above today's limit of 1,024.
+const OPS_MAX: usize = 4096;
 /// An operation's id, fingerprint, ballot and outcome take at least this.
 const OP_BYTES_MIN: usize = 16 + 8 + BALLOT_BYTES_MIN + 1;
 /// An operation takes about this, its outcome's version included.
