@@ -61,3 +61,7 @@ bench-micro: setup ## Runs the micro-benchmarks of the core.
 .PHONY: clean
 clean: ## Deletes what cargo built (the next build takes long again); ./data stays.
 	rm -rf "$(CARGO_TARGET_DIR)"
+
+.PHONY: sim
+sim: setup ## Plays simulated clusters: make sim FOR=60 (seconds) for new seeds, make sim SEED=7 replays one.
+	@$(CARGO) run --release --package roundtable-simulation -- $(if $(SEED),--seed $(SEED),--seconds $(or $(FOR),60))

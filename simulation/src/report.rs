@@ -19,6 +19,8 @@ pub struct Report {
     pub undecided: u64,
     /// Simulated time in milliseconds.
     pub simulated_ms: u64,
+    /// Calls that each router ended with a definite answer.
+    pub served: Vec<u64>,
     /// Longest time that any call took, in milliseconds.
     pub slowest_call_ms: u64,
 }

@@ -1,12 +1,14 @@
 //! What must hold in every run, one file each. All of them watch from outside: what nodes accept, what clients saw.
 
 mod agreement;
+mod availability;
 mod lineage;
 mod linearizability;
 
 use std::fmt;
 
 pub(crate) use agreement::Agreement;
+pub(crate) use availability::ended_in_time;
 pub(crate) use lineage::Lineage;
 pub(crate) use linearizability::judge_histories;
 

@@ -91,10 +91,10 @@ impl World {
         router.clock_skew_ms = skew_ms;
         let orphans: Vec<_> = (self.callers.iter())
             .filter(|((router, of_life, _), _)| *router == number && *of_life == life)
-            .map(|(caller, (client, _))| (*caller, *client))
+            .map(|(token, caller)| (*token, caller.client))
             .collect();
-        for (caller, client) in orphans {
-            self.callers.remove(&caller);
+        for (token, client) in orphans {
+            self.callers.remove(&token);
             self.end_call(client, None);
         }
     }

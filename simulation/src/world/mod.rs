@@ -40,6 +40,10 @@ pub struct Plan {
     pub workload: WorkloadConfig,
     /// The mean time between faults in microseconds; 0 for none.
     pub fault_every_us: u64,
+    /// How far each router's clock is off from the start, in milliseconds; 0 for routers beyond the list.
+    pub router_skew_ms: Vec<i64>,
+    /// How far each node's clock is off from the start, in milliseconds; 0 for nodes beyond the list.
+    pub node_skew_ms: Vec<i64>,
     /// What is deliberately wrong.
     pub variant: Variant,
 }
@@ -54,7 +58,23 @@ impl Plan {
             routers: if seed.is_multiple_of(2) { 3 } else { 2 },
             workload: WorkloadConfig { clients: 6, keys: 2, calls: 40 },
             fault_every_us: 400_000,
+            router_skew_ms: Vec::new(),
+            node_skew_ms: Vec::new(),
             variant: Variant::Sound,
+        }
+    }
+
+    /// A plan without faults in which clocks are off and all clients race on one value and one counter.
+    #[must_use]
+    pub fn skewed(seed: u64, router_skew_ms: Vec<i64>, node_skew_ms: Vec<i64>) -> Self {
+        Self {
+            nodes: 3,
+            routers: router_skew_ms.len(),
+            workload: WorkloadConfig { clients: 6, keys: 1, calls: 100 },
+            fault_every_us: 0,
+            router_skew_ms,
+            node_skew_ms,
+            ..Self::standard(seed)
         }
     }
 
@@ -88,6 +108,14 @@ enum Event {
     ProbeAnswer(Asker, usize, Option<(bool, u64)>),
 }
 
+/// A client that waits for a router.
+#[derive(Debug, Clone, Copy)]
+struct Caller {
+    client: usize,
+    since_us: u64,
+    timeout_us: u64,
+}
+
 /// One run.
 #[derive(Debug)]
 struct World {
@@ -101,8 +129,8 @@ struct World {
     routers: Vec<Router>,
     replicas: Arc<ReplicaSet>,
     clients: Vec<Client>,
-    /// Whose call a router's answer ends, and since when it runs; by router, its life and its token.
-    callers: BTreeMap<(usize, u32, Token), (usize, u64)>,
+    /// Whose call a router's answer ends; by router, its life and its token.
+    callers: BTreeMap<(usize, u32, Token), Caller>,
     /// What a node's yes refers to: registers in Accepts, by router, its life and the request.
     proposed: BTreeMap<(usize, u32, u64), (Key, Register)>,
     record: Record,
@@ -124,20 +152,28 @@ pub fn run(plan: Plan) -> Result<Report, Violation> {
 impl World {
     fn new(plan: Plan) -> Self {
         let mut rng = Rng::new(plan.seed);
+        let mut nodes: Vec<Node> = (0..plan.nodes).map(|_| Node::new(plan.variant)).collect();
+        for (node, skew_ms) in nodes.iter_mut().zip(&plan.node_skew_ms) {
+            node.clock_skew_ms = *skew_ms;
+        }
+        let mut routers: Vec<Router> = (0..plan.routers).map(|_| Router::new(plan.nodes, 1, &mut rng)).collect();
+        for (router, skew_ms) in routers.iter_mut().zip(&plan.router_skew_ms) {
+            router.clock_skew_ms = *skew_ms;
+        }
         let members = (0..u16::try_from(plan.nodes).unwrap_or(u16::MAX)).map(NodeIndex).collect();
         Self {
             now_us: 0,
             serial: 0,
             events: BTreeMap::new(),
             network: Network::calm(),
-            nodes: (0..plan.nodes).map(|_| Node::new(plan.variant)).collect(),
-            routers: (0..plan.routers).map(|_| Router::new(plan.nodes, 1, &mut rng)).collect(),
+            nodes,
+            routers,
             replicas: Arc::new(ReplicaSet::single(members)),
             clients: (0..plan.workload.clients).map(|n| Client::new(n, &plan.workload)).collect(),
             callers: BTreeMap::new(),
             proposed: BTreeMap::new(),
             record: Record::default(),
-            report: Report::default(),
+            report: Report { served: vec![0; plan.routers], ..Report::default() },
             agreement: Agreement::default(),
             lineage: Lineage::new(plan.nodes),
             faults_on: plan.fault_every_us > 0,

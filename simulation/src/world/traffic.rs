@@ -1,10 +1,15 @@
 //! Calls, messages and their answers.
 
-use roundtable_consensus::{NodeIndex, Now, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Task};
+use std::sync::Arc;
 
-use super::{Event, START_MS, World};
+use roundtable_consensus::{
+    Answer, Failure, NodeIndex, Now, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Task,
+};
+
+use super::{Caller, Event, START_MS, World};
 use crate::network::Fate;
 use crate::node::{Asker, Outgoing};
+use crate::properties::ended_in_time;
 use crate::router::{Router, RouterOutput};
 use crate::variant::Variant;
 use crate::workload::Next;
@@ -29,12 +34,20 @@ impl World {
             self.schedule(delay_us, Event::Probe(asker, usize::from(node.0)));
         }
         for (token, answer) in out.answers {
-            if let Some((client, since_us)) = self.callers.remove(&(number, asker.life, token)) {
-                let took_ms = (self.now_us - since_us) / 1_000;
-                self.report.slowest_call_ms = self.report.slowest_call_ms.max(took_ms);
-                self.end_call(client, Some(answer));
+            if let Some(caller) = self.callers.remove(&(number, asker.life, token)) {
+                self.note_answer(number, caller, &answer);
+                self.end_call(caller.client, Some(answer));
             }
         }
+    }
+
+    fn note_answer(&mut self, router: usize, caller: Caller, answer: &Result<Answer, Failure>) {
+        let took_us = self.now_us - caller.since_us;
+        self.report.slowest_call_ms = self.report.slowest_call_ms.max(took_us / 1_000);
+        if let (Ok(_), Some(served)) = (answer, self.report.served.get_mut(router)) {
+            *served += 1;
+        }
+        self.check(ended_in_time(took_us, caller.timeout_us));
     }
 
     fn send(&mut self, asker: Asker, node: usize, request: Request) {
@@ -183,7 +196,7 @@ impl World {
         let (life, hybrid_ms) = (router.life, router.hybrid_ms(router.now(self.now_us, START_MS)));
         let Some(client) = self.clients.get(number) else { return };
         if !client.is_acceptable(hybrid_ms) {
-            self.end_call(number, Some(Err(roundtable_consensus::Failure::ClockSkew)));
+            self.end_call(number, Some(Err(Failure::ClockSkew)));
             return;
         }
         let (Some(task), Some(pending)) = (client.task(hybrid_ms), &client.pending) else { return };
@@ -202,28 +215,30 @@ impl World {
             at_once = std::mem::take(&mut out.answers);
         });
         let Some(token) = token else { return };
-        self.callers.insert((router_number, life, token), (number, now_us));
+        let caller = Caller { client: number, since_us: now_us, timeout_us };
+        self.callers.insert((router_number, life, token), caller);
         for (answered, answer) in at_once {
-            if let Some((client, _)) = self.callers.remove(&(router_number, life, answered)) {
-                self.end_call(client, Some(answer));
+            if let Some(caller) = self.callers.remove(&(router_number, life, answered)) {
+                self.note_answer(router_number, caller, &answer);
+                self.end_call(caller.client, Some(answer));
             }
         }
     }
 
-    fn replicas_for_call(&mut self) -> std::sync::Arc<ReplicaSet> {
+    fn replicas_for_call(&mut self) -> Arc<ReplicaSet> {
         if self.plan.variant != Variant::MinorityQuorums {
-            return std::sync::Arc::clone(&self.replicas);
+            return Arc::clone(&self.replicas);
         }
         let place = usize::try_from(self.rng.up_to(self.nodes.len() as u64 - 1)).unwrap_or(0);
         let one = self.replicas.members().get(place).copied();
-        std::sync::Arc::new(ReplicaSet::single(one.into_iter().collect()))
+        Arc::new(ReplicaSet::single(one.into_iter().collect()))
     }
 
     /// A call ends, or goes on under its idempotency key; then the client pauses and makes the next.
     pub(super) fn end_call(
         &mut self,
         number: usize,
-        answer: Option<Result<roundtable_consensus::Answer, roundtable_consensus::Failure>>,
+        answer: Option<Result<Answer, Failure>>,
     ) {
         let now_us = self.now_us;
         let Some(client) = self.clients.get_mut(number) else { return };
