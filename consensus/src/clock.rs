@@ -58,7 +58,10 @@ impl HybridClock {
         if self.last == Hlc(u64::MAX) {
             self.rename();
         }
-        let now = Hlc::from_millis(self.now_ms(wall_ms));
+        // Proposers whose clocks agree often propose in one millisecond. If they all began it at 0, their names would
+        // decide who wins, always in the same order.
+        let place = self.rng.up_to((1 << (Hlc::COUNTER_BITS - 1)) - 1);
+        let now = Hlc(Hlc::from_millis(self.now_ms(wall_ms)).0 | place);
         let reading = now.max(at_least).max(Hlc(self.last.0.saturating_add(1)));
         assert!(reading > self.last, "a reading would be used twice under one name");
         self.last = reading;
@@ -158,6 +161,13 @@ mod tests {
         let second = clock.next(1_000, Hlc(0));
         let third = clock.next(500, Hlc(0));
         assert!(first < second && second < third);
+    }
+
+    #[test]
+    fn no_proposer_wins_every_race_for_a_millisecond() {
+        let (mut a, mut b) = (HybridClock::new(5_000, Rng::new(1)), HybridClock::new(5_000, Rng::new(2)));
+        let wins = (0..1_000).filter(|ms| a.next(*ms, Hlc(0)) > b.next(*ms, Hlc(0))).count();
+        assert!((400..600).contains(&wins), "{wins} of 1000");
     }
 
     #[test]
