@@ -159,3 +159,30 @@ fn operation_that_was_only_refused_by_lost_proposals_is_not_called_unknown() {
     assert_eq!(*world.answer(write), Err(Failure::Unknown));
     assert_eq!(*world.answer(refused), Err(Failure::NoQuorum));
 }
+
+#[test]
+fn change_that_was_sent_is_never_called_refused_whatever_refuses_it_later() {
+    // Its Accepts are lost; the disks are full, the clocks disagree, or nobody is left when it is tried again.
+    type Trouble = fn(&mut World);
+    let troubles: [(&str, Trouble); 3] = [
+        ("full disks", |world| world.nodes.iter_mut().for_each(|node| node.disk_low = true)),
+        ("clocks", |world| world.nodes.iter_mut().for_each(|node| node.skew = -3_600_000)),
+        ("nobody", |world| {
+            for node in [A, B, C] {
+                world.stopped.insert(node);
+                world.health(node, false);
+            }
+        }),
+    ];
+    for (what, trouble) in troubles {
+        let mut world = World::new(1, 1);
+        let write = world.submit(0, "k", put("one"));
+        world.run_until(|world| some_event(world, |_, body| body.is_durable()));
+        world.stopped.extend([A, B, C]);
+        world.run_until(|world| world.events.is_empty() || !some_event(world, |_, body| body.is_durable()));
+        world.stopped.clear();
+        trouble(&mut world);
+        world.run();
+        assert_eq!(*world.answer(write), Err(Failure::Unknown), "{what}");
+    }
+}
