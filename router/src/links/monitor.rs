@@ -58,6 +58,10 @@ fn verdict(target: &Target, hello: &Hello) -> Result<(), String> {
             hello.node, target.node
         ));
     }
+    // Before the directory: a node of another cluster has another one too, and nothing wrong with its disk.
+    if let Some(adopted) = hello.adopted.as_ref().filter(|adopted| adopted.cluster != target.cluster) {
+        return Err(format!("it belongs to another cluster: {}, not {}", adopted.cluster, target.cluster));
+    }
     if hello.storage != target.storage {
         return Err(format!(
             "its data directory is {}, not {} as configured: its disk was lost or swapped; give it a new id",
@@ -65,9 +69,6 @@ fn verdict(target: &Target, hello: &Hello) -> Result<(), String> {
         ));
     }
     match &hello.adopted {
-        Some(adopted) if adopted.cluster != target.cluster => {
-            Err(format!("it belongs to another cluster: {}, not {}", adopted.cluster, target.cluster))
-        }
         Some(adopted) if adopted.configuration.epoch != target.epoch => {
             Err(format!("it has adopted configuration {}, not {}", adopted.configuration.epoch, target.epoch))
         }
@@ -125,7 +126,8 @@ mod tests {
         let table = [
             (Hello { node: "n2".parse().unwrap(), ..good.clone() }, "another node"),
             (Hello { storage: StorageId(6), ..good.clone() }, "lost or swapped"),
-            (Hello { adopted: Some(other_cluster), ..good.clone() }, "another cluster"),
+            (Hello { adopted: Some(other_cluster.clone()), ..good.clone() }, "another cluster"),
+            (Hello { adopted: Some(other_cluster), storage: StorageId(6), ..good.clone() }, "another cluster"),
             (Hello { adopted: Some(other_epoch), ..good.clone() }, "e2"),
             (Hello { adopted: None, reason: "waits for n3".to_owned(), ..good.clone() }, "waits for n3"),
             (Hello { ready: false, reason: "its clock".to_owned(), ..good }, "its clock"),
