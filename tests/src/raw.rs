@@ -65,19 +65,20 @@ impl Raw {
         self.head().map(|(status, _)| status)
     }
 
-    /// Reads one answer with its body, whose length it must tell, and leaves the connection as it is.
+    /// Reads one answer with its body, whose length it must tell, and leaves the connection as it is. `None` when
+    /// the server closes without an answer.
     ///
     /// # Panics
-    /// When no whole answer comes.
-    pub fn answer(&mut self) -> (u16, String) {
-        let (status, head) = self.head().expect("an answer");
+    /// When the answer is not whole.
+    pub fn answer(&mut self) -> Option<(u16, String)> {
+        let (status, head) = self.head()?;
         let length = head
             .lines()
             .find_map(|line| line.strip_prefix("content-length:"))
             .map_or(0, |length| length.trim().parse().unwrap());
         let mut body = vec![0; length];
         self.0.read_exact(&mut body).unwrap();
-        (status, String::from_utf8_lossy(&body).into_owned())
+        Some((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
     /// Whether the server closes the connection, whatever it may send before.

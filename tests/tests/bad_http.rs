@@ -143,19 +143,27 @@ async fn headers_beyond_the_limit_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn refusal_leaves_a_kept_connection_in_step() {
+async fn refused_body_is_never_taken_for_a_request() {
     let scene = Scene::start().await;
-    let mut connection = scene.raw();
-    for _ in 0..3 {
-        connection.write("PUT /v1/kv/anchor?ttl=never HTTP/1.1\r\nhost: x\r\ncontent-length: 28\r\n\r\n");
-        connection.write("GET /v1/kv/other HTTP/1.1\r\n\r");
-        let (status, body) = connection.answer();
+    let mut kept = 0;
+    for _ in 0..10 {
+        let mut connection = scene.raw();
+        let body = "DELETE /v1/kv/anchor HTTP/1.1\r\nhost: x\r\n\r\n";
+        let length = body.len();
+        connection.write(format!(
+            "PUT /v1/kv/anchor?ttl=never HTTP/1.1\r\nhost: x\r\ncontent-length: {length}\r\n\r\n"
+        ));
+        connection.write(body).write("GET /v1/kv/anchor HTTP/1.1\r\nhost: x\r\n\r\n");
+        let (status, problem) = connection.answer().unwrap();
         assert_eq!(status, 400);
-        assert!(body.contains("bad_ttl"), "{body}");
-        // The refused body is not taken for the next request.
-        connection.write("GET /v1/kv/anchor HTTP/1.1\r\nhost: x\r\n\r\n");
-        assert_eq!(connection.answer(), (200, "untouched".to_owned()));
+        assert!(problem.contains("bad_ttl"), "{problem}");
+        // Refused before its body was there, the request may have cost the connection.
+        if let Some(answer) = connection.answer() {
+            assert_eq!(answer, (200, "untouched".to_owned()));
+            kept += 1;
+        }
     }
+    assert!(kept > 0, "a body that is there already is passed over");
     scene.must_be_unharmed().await;
 }
 
@@ -167,10 +175,10 @@ async fn pipelined_requests_are_answered_in_order() {
         "PUT /v1/kv/p HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n1GET /v1/kv/p HTTP/1.1\r\nhost: x\r\n\r\n\
          DELETE /v1/kv/p HTTP/1.1\r\nhost: x\r\n\r\nGET /v1/kv/anchor HTTP/1.1\r\nhost: x\r\n\r\n",
     );
-    assert_eq!(connection.answer().0, 201);
-    assert_eq!(connection.answer(), (200, "1".to_owned()));
-    assert_eq!(connection.answer().0, 204);
-    assert_eq!(connection.answer(), (200, "untouched".to_owned()));
+    assert_eq!(connection.answer().unwrap().0, 201);
+    assert_eq!(connection.answer().unwrap(), (200, "1".to_owned()));
+    assert_eq!(connection.answer().unwrap().0, 204);
+    assert_eq!(connection.answer().unwrap(), (200, "untouched".to_owned()));
     scene.must_be_unharmed().await;
 }
 
