@@ -1,6 +1,7 @@
 //! The storage node's binary: reads the command line, starts the node, waits for a signal.
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
@@ -10,6 +11,9 @@ use roundtable_node::cli::Cli;
 use roundtable_node::config::{Config, VARIABLE_PREFIX};
 use roundtable_node::run::{Running, Start};
 use tokio::runtime::Runtime;
+
+/// Time for scans under way, which cannot be cut off, to end.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -59,7 +63,8 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         };
         running.run(stop).await.map_err(anyhow::Error::from)
     });
-    // Connections that were cut off must not hold the process; after a fault nothing may be answered any more.
-    runtime.shutdown_background();
+    // Drops connections that were cut off, and with the last of them the store: it must be closed before the
+    // process takes itself down.
+    runtime.shutdown_timeout(SHUTDOWN_TIMEOUT);
     result
 }

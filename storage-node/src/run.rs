@@ -152,7 +152,16 @@ impl Running {
         for helper in &helpers {
             helper.abort();
         }
-        let cut_off = ended?;
+        let cut_off = match ended {
+            Ok(cut_off) => cut_off,
+            Err(fault) => {
+                // Whoever waits for a reply gets none: the connection is closed. The threads end before the process
+                // does, because RocksDB is not safe to use while the process takes itself down.
+                self.node.begin_stop();
+                stop_threads(&self.node).await;
+                return Err(fault);
+            }
+        };
         if cut_off > 0 {
             tracing::warn!(connections = cut_off, "connections were cut off at the end of the drain time");
         }
@@ -162,18 +171,25 @@ impl Running {
 
 /// Ends the threads, flushes, and closes the store.
 async fn close(node: Arc<Node>, watch: &FaultWatch) -> Result<(), NodeError> {
-    let stopping = Arc::clone(&node);
-    let stopped = tokio::task::spawn_blocking(move || {
-        stopping.pipeline.stop();
-        stopping.store.flush()
-    });
-    let flushed = stopped.await.unwrap_or(Err(StoreError::Poisoned));
+    stop_threads(&node).await;
+    let store = Arc::clone(&node.store);
+    let flushed =
+        tokio::task::spawn_blocking(move || store.flush()).await.unwrap_or(Err(StoreError::Poisoned));
     if let Some(reason) = watch.reason() {
         return Err(NodeError::Fault(reason));
     }
     flushed.map_err(NodeError::Flush)?;
     tracing::info!(node_id = %node.id, "node stopped");
     Ok(())
+}
+
+/// Ends the threads after everything queued was answered, or after a fault was dropped.
+async fn stop_threads(node: &Arc<Node>) {
+    let node = Arc::clone(node);
+    let stopped = tokio::task::spawn_blocking(move || node.pipeline.stop());
+    if let Err(error) = stopped.await {
+        tracing::error!(%error, "the threads did not end as they should");
+    }
 }
 
 fn listen_address(id: &NodeId, file: &Configuration, config: &Config) -> Result<HostPort, NodeError> {
