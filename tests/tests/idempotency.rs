@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use roundtable_tests::{Call, Cluster, Http, Layout, idempotency_key, idempotency_key_made};
+use tokio::task::JoinSet;
 
 /// Sends the same request twice, the second time elsewhere, and requires equal answers.
 async fn twice(call: impl Fn(&Http) -> Call, first: &Http, second: &Http, status: u16) {
@@ -96,20 +97,27 @@ async fn repeat_with_another_request_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn repeat_after_the_history_forgot_is_unknown_and_never_applied() {
     let (_cluster, one, two) = two_routers().await;
-    let mut keys = Vec::new();
-    for _ in 0..140 {
-        keys.push(idempotency_key());
-        one.increment("n", 1).keyed(&keys[keys.len() - 1]).send().await.must_be(200);
+    let first = idempotency_key();
+    one.increment("n", 1).keyed(&first).send().await.must_be(200);
+    for _ in 0..70 {
+        let mut together = JoinSet::new();
+        for _ in 0..16 {
+            together.spawn(one.increment("n", 1).keyed(&idempotency_key()).send());
+        }
+        together.join_all().await.into_iter().for_each(|answer| drop(answer.must_be(200)));
     }
-    let forgotten = two.increment("n", 1).keyed(&keys[0]).send().await.must_be(504);
+    let last = idempotency_key();
+    one.increment("n", 1).keyed(&last).send().await.must_be(200);
+
+    let forgotten = two.increment("n", 1).keyed(&first).send().await.must_be(504);
     let problem = forgotten.problem();
     assert_eq!(
         (problem["code"].as_str(), problem["outcome"].as_str()),
         (Some("outcome_unknown"), Some("unknown"))
     );
-    let remembered = two.increment("n", 1).keyed(&keys[139]).send().await.must_be(200);
-    assert_eq!(remembered.text(), "140");
-    assert_eq!(two.read("n").send().await.text(), "140");
+    let remembered = two.increment("n", 1).keyed(&last).send().await.must_be(200);
+    assert_eq!(remembered.text(), "1122");
+    assert_eq!(two.read("n").send().await.text(), "1122");
 }
 
 #[tokio::test(flavor = "multi_thread")]
