@@ -8,7 +8,7 @@ use roundtable_consensus::{
 use roundtable_node::store::{OpenError, Store, StoreError};
 
 use crate::support::{
-    commit, configuration, key, next_ballot, open, register, store_options, tombstone, value_of,
+    commit, configuration, key, next_ballot, open, register, store_options, tombstone, try_open, value_of,
 };
 
 fn scan_request(partitions: &[u16], limit: u32) -> ScanRequest {
@@ -227,9 +227,9 @@ fn directory_whose_database_vanished_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     drop(open(dir.path()));
     fs::remove_dir_all(dir.path().join("db")).unwrap();
-    assert!(matches!(Store::open(dir.path(), &store_options()), Err(OpenError::DataLost { .. })));
+    assert!(matches!(try_open(dir.path()), Err(OpenError::DataLost { .. })));
     // Nor may a second try find a fresh one.
-    assert!(matches!(Store::open(dir.path(), &store_options()), Err(OpenError::DataLost { .. })));
+    assert!(matches!(try_open(dir.path()), Err(OpenError::DataLost { .. })));
 }
 
 #[test]
@@ -238,7 +238,7 @@ fn directory_mixed_from_two_is_refused() {
     drop(open(one.path()));
     drop(open(two.path()));
     fs::copy(one.path().join("IDENTITY"), two.path().join("IDENTITY")).unwrap();
-    let told = Store::open(two.path(), &store_options()).unwrap_err();
+    let told = try_open(two.path()).unwrap_err();
     assert!(matches!(told, OpenError::Mixed { .. }), "{told}");
 }
 

@@ -18,7 +18,8 @@ use roundtable_consensus::{
 use roundtable_node::clock::unix_ms;
 use roundtable_node::config::{Config, VARIABLE_PREFIX};
 use roundtable_node::run::{NodeError, Running, Start};
-use roundtable_node::store::{Store, StoreOptions};
+use roundtable_node::store::directory::DirectoryError;
+use roundtable_node::store::{OpenError, Store, StoreOptions};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -64,7 +65,27 @@ pub(crate) fn store_options() -> StoreOptions {
 }
 
 pub(crate) fn open(path: &Path) -> Store {
-    Store::open(path, &store_options()).unwrap()
+    try_open(path).unwrap()
+}
+
+/// Opens a directory that nobody else has open.
+pub(crate) fn try_open(path: &Path) -> Result<Store, OpenError> {
+    until_unlocked(
+        || Store::open(path, &store_options()),
+        |error| matches!(error, OpenError::Directory(DirectoryError::Locked { .. })),
+    )
+}
+
+/// Tries again while a directory that this process has closed looks locked: a child that another test starts shares
+/// this process's locks between its fork and its exec.
+fn until_unlocked<T, E>(attempt: impl Fn() -> Result<T, E>, is_locked: impl Fn(&E) -> bool) -> Result<T, E> {
+    let started = Instant::now();
+    loop {
+        match attempt() {
+            Err(error) if is_locked(&error) && started.elapsed() < PATIENCE => std::thread::yield_now(),
+            result => return result,
+        }
+    }
 }
 
 /// Commits one register by itself, spilled as the replica would.
@@ -117,13 +138,17 @@ impl TestNode {
         file: &Configuration,
         extra_settings: &str,
     ) -> Result<Self, NodeError> {
-        let running = Running::start(Start {
+        let start = Start {
             id: id.parse().unwrap(),
             data_dir: data_dir.to_owned(),
             file: file.clone(),
             config: settings(extra_settings),
             insecure_listen: false,
-        })?;
+        };
+        let running = until_unlocked(
+            || Running::start(start.clone()),
+            |error| matches!(error, NodeError::Open(OpenError::Directory(DirectoryError::Locked { .. }))),
+        )?;
         let (stop, stopped) = oneshot::channel::<()>();
         let address = running.address();
         let ended = tokio::spawn(running.run(async move { drop(stopped.await) }));

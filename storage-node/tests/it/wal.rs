@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use roundtable_consensus::PartitionId;
 use roundtable_node::store::{OpenError, Store};
 
-use crate::support::{commit, key, next_ballot, open, register, store_options};
+use crate::support::{commit, key, next_ballot, open, register, try_open};
 
 const COMMITS: u16 = 100;
 
@@ -62,7 +62,7 @@ fn log_with_a_changed_byte_in_the_middle_is_refused() {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
     fs::write(&log, bytes).unwrap();
-    let told = Store::open(dir.path(), &store_options()).unwrap_err();
+    let told = try_open(dir.path()).unwrap_err();
     assert!(matches!(told, OpenError::Database { .. } | OpenError::Wal(_)), "{told}");
     assert!(told.to_string().to_lowercase().contains("corrupt"), "{told}");
 }
@@ -80,7 +80,7 @@ fn log_with_a_wrong_length_in_its_last_block_is_refused() {
     }
     bytes[at + 5] |= 0x70;
     fs::write(&log, bytes).unwrap();
-    let told = Store::open(dir.path(), &store_options()).unwrap_err();
+    let told = try_open(dir.path()).unwrap_err();
     assert!(matches!(told, OpenError::Wal(_)), "{told}");
 }
 
@@ -92,13 +92,13 @@ fn log_with_a_zeroed_page_in_its_middle_is_refused() {
     let page = bytes.len() / 2 / 4096 * 4096;
     bytes[page..page + 4096].fill(0);
     fs::write(&log, bytes).unwrap();
-    assert!(Store::open(dir.path(), &store_options()).is_err());
+    assert!(try_open(dir.path()).is_err());
 }
 
 #[test]
 fn log_that_vanished_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     fs::remove_file(directory_with_log(dir.path(), 50)).unwrap();
-    let told = Store::open(dir.path(), &store_options()).unwrap_err();
+    let told = try_open(dir.path()).unwrap_err();
     assert!(matches!(told, OpenError::Wal(_)) && told.to_string().contains("missing"), "{told}");
 }
