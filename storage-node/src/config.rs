@@ -31,6 +31,8 @@ pub struct Config {
     pub server: ServerConfig,
     /// Time for another node to answer.
     pub peer_timeout: StdDuration,
+    /// Threads that serve HTTP, at least 1.
+    pub http_threads: usize,
 }
 
 /// Limits of the HTTP server.
@@ -87,6 +89,7 @@ impl Config {
             free_bytes_min: set.get_within("free_bytes_min", gib(1), ByteSize::new(0)..=gib(1 << 20)).get(),
             server: server(set),
             peer_timeout: set.get_within("peer_timeout", secs(2), millis(100)..=secs(60)).get(),
+            http_threads: set.get_within("http_threads", default_http_threads(), 1..=256),
         };
         settings.finish()?;
         Ok(config)
@@ -161,9 +164,19 @@ const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
+/// Bodies hold many requests each, and deciding costs more than carrying: a quarter of the processors.
+fn default_http_threads() -> usize {
+    (processors() / 4).max(1)
+}
+
+/// Half of the processors: the others commit, compact and carry. More shards than can run at once only cut a batch
+/// into pieces that wait for each other.
 fn default_shards() -> u16 {
-    let processors = thread::available_parallelism().map_or(1, usize::from);
-    u16::try_from(processors.min(16)).unwrap_or(1)
+    u16::try_from((processors() / 2).clamp(1, 16)).unwrap_or(1)
+}
+
+fn processors() -> usize {
+    thread::available_parallelism().map_or(1, usize::from)
 }
 
 #[cfg(test)]
@@ -225,8 +238,9 @@ mod tests {
         assert_eq!(keys, expected);
         let mut uncommented = config(&settings.join("\n"), Flags::default()).unwrap();
         let defaults = config("", Flags::default()).unwrap();
-        // These two depend on the machine and the cluster.
+        // These depend on the machine and the cluster.
         uncommented.pipeline.shards = defaults.pipeline.shards;
+        uncommented.http_threads = defaults.http_threads;
         uncommented.listen = None;
         assert_eq!(format!("{uncommented:?}"), format!("{defaults:?}"));
         let as_shipped = config(text, Flags::default()).unwrap();

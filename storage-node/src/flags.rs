@@ -36,8 +36,10 @@ flags! {
     log_bytes_max: "ROUNDTABLE_NODE_LOG_BYTES_MAX", "SIZE";
     /// How far ahead of this node's clock a ballot may be [default: 5s]
     max_clock_skew: "ROUNDTABLE_NODE_MAX_CLOCK_SKEW", "TIME";
-    /// Threads that decide [default: one for each processor, at most 16]
+    /// Threads that decide [default: one for every two processors, at most 16]
     shards: "ROUNDTABLE_NODE_SHARDS", "COUNT";
+    /// Threads that serve HTTP [default: one for every four processors]
+    http_threads: "ROUNDTABLE_NODE_HTTP_THREADS", "COUNT";
     /// Batches that may wait for each shard [default: 1024]
     queue_batches_max: "ROUNDTABLE_NODE_QUEUE_BATCHES_MAX", "COUNT";
     /// Memory for requests and replies under way [default: 512 MiB]

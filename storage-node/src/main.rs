@@ -10,7 +10,7 @@ use roundtable_common::{cluster_file, limits, stop, telemetry};
 use roundtable_node::cli::Cli;
 use roundtable_node::config::{Config, VARIABLE_PREFIX};
 use roundtable_node::run::{Running, Start};
-use tokio::runtime::Runtime;
+use tokio::runtime;
 
 /// Time for scans under way, which cannot be cut off, to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -51,9 +51,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Ok(open_files_max) => tracing::debug!(open_files_max, "limit of open files raised"),
         Err(error) => tracing::warn!(%error, "cannot raise the limit of open files"),
     }
+    let runtime = runtime::Builder::new_multi_thread()
+        .worker_threads(config.http_threads)
+        .thread_name("http")
+        .enable_all()
+        .build()
+        .context("cannot start the async runtime")?;
     let start =
         Start { id: cli.id, data_dir: cli.data_dir, file, config, insecure_listen: cli.insecure_listen };
-    let runtime = Runtime::new().context("cannot start the async runtime")?;
     let result = runtime.block_on(async {
         let told = stop::told(cli.stop).context("cannot listen for signals")?;
         let running = Running::start(start)?;
