@@ -50,6 +50,10 @@ doc: setup ## Builds the documentation of the code; a broken link is an error.
 unit: setup ## Runs the tests that start no processes.
 	@$(CARGO) test --release --workspace --exclude roundtable-tests
 
+.PHONY: model
+model: setup ## Explores every order of events of larger scopes: many minutes.
+	@$(CARGO) test --release --package roundtable-model -- --include-ignored --test-threads 1
+
 .PHONY: e2e
 e2e: build ## Runs the end-to-end tests alone; T=name runs those whose name contains it.
 	@$(CARGO) test --release --package roundtable-tests $(T)

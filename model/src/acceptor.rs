@@ -1,0 +1,79 @@
+//! A node's acceptor: the replica that ships, over one register that is synced at once.
+
+use roundtable_consensus::{
+    Ballot, Conditions, DiskSpace, Handled, Key, Lookup, PartitionId, PromiseLimits, ReadNeed, Register,
+    Replica, ReplicaConfig, ReplyBody, Request, RequestBody, Stored, StripedPromises, Write,
+};
+
+use crate::Variant;
+
+/// One acceptor of the model's one key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Acceptor {
+    replica: Replica<StripedPromises>,
+    pub(crate) disk: Option<Register>,
+    /// What the disk had before the last write: a restart returns to it where answers do not wait for the sync.
+    unsynced: Option<Option<Register>>,
+    horizon: Ballot,
+}
+
+impl Acceptor {
+    pub(crate) fn new() -> Self {
+        Self { replica: replica(Ballot::ZERO), disk: None, unsynced: None, horizon: Ballot::ZERO }
+    }
+
+    /// Handles one request as a node's shell does.
+    pub(crate) fn handle(&mut self, body: RequestBody, variant: Variant) -> ReplyBody {
+        let request = Request { id: 0, partition: PartitionId(0), done: true, key: key(), body };
+        let conditions =
+            Conditions { now_ms: 0, disk: DiskSpace::Enough, purge_floor: Ballot::ZERO, done: true };
+        let as_of = self.replica.durable();
+        let stored = self.disk.as_ref();
+        let lookup = match self.replica.read_needed(&conditions, &request, 0) {
+            ReadNeed::None => None,
+            ReadNeed::Head => Some(stored.map(Register::without_value)),
+            ReadNeed::Value => Some(stored.cloned()),
+        };
+        let lookup = lookup.map(|register| Lookup {
+            as_of,
+            stored: register.map(|register| Stored { register, spilled: false }),
+        });
+        let mut handled = Handled::default();
+        self.replica.handle(&conditions, request, 0, lookup, &mut handled);
+        for (ticket, write) in handled.writes {
+            match write {
+                Write::Horizon(horizon) => self.horizon = horizon,
+                Write::Accept { register, .. } => {
+                    let before = self.disk.replace(Register::clone(&register));
+                    self.unsynced = (variant == Variant::AnswersUnsynced).then_some(before);
+                }
+            }
+            self.replica.committed(ticket);
+        }
+        let Some((reply, _)) = handled.replies.pop() else { panic!("every request is answered") };
+        reply.body
+    }
+
+    /// Stops and starts again: the promises are gone.
+    pub(crate) fn restart(&mut self, variant: Variant) {
+        if variant == Variant::HorizonLost {
+            self.horizon = Ballot::ZERO;
+        }
+        if let Some(before) = self.unsynced.take() {
+            self.disk = before;
+        }
+        self.replica = replica(self.horizon);
+    }
+}
+
+/// A horizon close above the ballots: the model's clock does not run, and a restart must not end the scope.
+fn replica(horizon: Ballot) -> Replica<StripedPromises> {
+    let config = ReplicaConfig { horizon_lead_ms: 1, ..ReplicaConfig::STANDARD };
+    let limits = PromiseLimits { stripes: 1, ..PromiseLimits::STANDARD };
+    Replica::new(config, StripedPromises::new(limits), horizon)
+}
+
+fn key() -> Key {
+    let Ok(key) = Key::new("k") else { panic!("one byte is a key") };
+    key
+}
