@@ -85,11 +85,15 @@ impl HybridClock {
         self.offset_ms = self.offset_ms.max(told_ms.min(limit_ms));
     }
 
-    /// Learns that no majority takes ballots beyond `limit_ms`: from now on this clock stays below it.
+    /// Learns that no majority takes ballots beyond `limit_ms`: from now on this clock stays below it, but never goes
+    /// behind the nodes' median. Replicas that ask for that are wrong themselves, and values would get their ends by
+    /// a wrong clock.
     ///
     /// Readings below those already used would come again, so the proposer takes a new name.
     pub fn pull_back(&mut self, wall_ms: u64, limit_ms: u64) {
-        if self.now_ms(wall_ms) >= limit_ms || self.last.millis() >= limit_ms {
+        let behind =
+            self.median_leads_ms().is_some_and(|(lower_ms, _)| difference_ms(limit_ms, wall_ms) <= lower_ms);
+        if !behind && (self.now_ms(wall_ms) >= limit_ms || self.last.millis() >= limit_ms) {
             self.set(wall_ms, limit_ms.saturating_sub(1).min(self.now_ms(wall_ms)));
         }
     }
@@ -211,6 +215,17 @@ mod tests {
         assert_ne!(before.proposer, after.proposer);
         clock.pull_back(100_000, 15_000);
         assert_eq!(clock.proposer(), after.proposer, "nothing to pull back");
+    }
+
+    #[test]
+    fn a_clock_is_not_pulled_behind_the_nodes_median() {
+        // One node's clock is an hour behind, another node is gone: a majority now needs the wrong one.
+        let mut clock = clock();
+        for (node, node_ms) in [(1, 96_400_000), (2, 100_000_000), (3, 100_000_000)] {
+            clock.observe(100_000_000, NodeIndex(node), node_ms);
+        }
+        clock.pull_back(100_000_000, 96_405_000);
+        assert_eq!(clock.now_ms(100_000_000), 100_000_000);
     }
 
     #[test]
