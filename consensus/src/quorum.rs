@@ -131,6 +131,11 @@ impl<T> Tally<T> {
         self.replies.iter().find(|(member, _)| *member == node).map(|(_, word)| word)
     }
 
+    /// All words for good, in order of arrival.
+    pub fn into_words(self) -> impl Iterator<Item = (NodeIndex, T)> {
+        self.replies.into_iter()
+    }
+
     /// All words, in order of arrival.
     pub fn iter(&self) -> impl Iterator<Item = (NodeIndex, &T)> + Clone {
         self.replies.iter().map(|(node, word)| (*node, word))

@@ -3,6 +3,7 @@
 use super::refusal::RoundFailure;
 use super::{Phase, Progress, Round, RoundOutput};
 use crate::apply::{Applied, Attempt, Proposal, RoundContext, apply, refusal};
+use crate::ballot::Ballot;
 use crate::ids::NodeIndex;
 use crate::message::RequestBody;
 use crate::operation::{Answer, Change};
@@ -20,17 +21,14 @@ impl Round {
         let Phase::Prepare { tally, .. } = std::mem::replace(&mut self.phase, Phase::Over) else {
             unreachable!("called in phase one");
         };
-        let promises = || tally.iter().filter_map(|(node, word)| Some((node, word.as_ref().ok()?)));
-        let found = highest(promises().map(|(_, register)| register));
-        let holds_found =
-            |node| matches!(tally.get(node), Some(Ok(register)) if register.accepted == found.accepted);
-        if self.replicas.is_quorum(holds_found) {
+        let (found, sources) =
+            highest(tally.into_words().filter_map(|(node, word)| Some((node, word.ok()?))));
+        if self.replicas.is_quorum(|node| sources.contains(&node)) {
             self.answer_early(now_ms, &found, out);
         }
         if self.slots.is_empty() {
             return Progress::Chosen(Vec::new());
         }
-        let sources = promises().map(|(node, _)| node).filter(|node| holds_found(*node)).collect();
         self.phase = Phase::Fetch { found, sources, waiting: Vec::new() };
         self.propose(now_ms, usable, out)
     }
@@ -154,16 +152,29 @@ impl Round {
     }
 }
 
-/// The register of the highest accepted ballot, preferably a copy with its value. Where all are absent, the
-/// highest purge floor that any of them reported comes along.
-fn highest<'r>(registers: impl Iterator<Item = &'r Register> + Clone) -> Register {
-    let rank = |register: &&Register| (register.accepted, register.content.value().is_some());
-    let Some(top) = registers.clone().max_by_key(rank) else { unreachable!("a majority has members") };
-    let mut found = top.clone();
-    if found.is_absent() {
-        for register in registers {
-            found.history.raise_floors(register.history.rounds_floor().max(register.history.ops_floor()));
+/// The register of the highest accepted ballot, preferably a copy with its value, and who holds it. Where all are
+/// absent, the highest purge floor that any of them reported comes along.
+fn highest(promises: impl Iterator<Item = (NodeIndex, Register)>) -> (Register, Vec<NodeIndex>) {
+    let rank = |register: &Register| (register.accepted, register.content.value().is_some());
+    let mut found = Register::absent(Ballot::ZERO);
+    let mut holders = Vec::new();
+    let mut purge_floor = Ballot::ZERO;
+    for (node, register) in promises {
+        if register.accepted > found.accepted {
+            holders.clear();
+        }
+        if register.accepted >= found.accepted {
+            holders.push(node);
+        }
+        if register.is_absent() {
+            purge_floor = purge_floor.max(register.history.rounds_floor()).max(register.history.ops_floor());
+        }
+        if rank(&register) > rank(&found) {
+            found = register;
         }
     }
-    found
+    if found.is_absent() {
+        found.history.raise_floors(purge_floor);
+    }
+    (found, holders)
 }
