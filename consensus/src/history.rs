@@ -185,7 +185,8 @@ impl History {
             self.ops.iter().take_while(|op| op.recorded.hlc.millis() < since_ms).count()
         };
         let beyond_all = self.ops.len().saturating_sub(limits.ops_max);
-        let beyond_kept = self.ops.len().saturating_sub(limits.ops_kept).min(older_than(limits.ops_recent_ms));
+        let beyond_kept =
+            self.ops.len().saturating_sub(limits.ops_kept).min(older_than(limits.ops_recent_ms));
         let too_old = older_than(limits.ops_age_ms_max);
         for dropped in self.ops.drain(..beyond_all.max(beyond_kept).max(too_old)) {
             self.ops_floor = self.ops_floor.max(dropped.recorded);
