@@ -6,8 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What each one is for: a C++ compiler and libclang build RocksDB and its bindings; curl fetches Rust and runs
-# the README's first steps; unicode-data is the real data set that the end-to-end tests import.
-debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data)
+# the README's first steps. The end-to-end tests import unicode-data, a real data set, and give single processes a
+# wrong clock with libfaketime.
+debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data libfaketime)
 mode="${ROUNDTABLE_SETUP:-install}"
 
 say() { printf 'setup: %s\n' "$*"; }

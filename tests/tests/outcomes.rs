@@ -153,36 +153,6 @@ async fn disk_below_its_reserve_refuses_writes_and_serves_reads() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn requests_beyond_the_limit_are_refused_and_the_others_go_on() {
-    let limits = vec![("ROUNDTABLE_ROUTER_REQUESTS_MAX", "4".to_owned())];
-    let mut cluster = Cluster::start_with(Layout { router_env: limits, ..Layout::default() }).await;
-    let router = cluster.router(1);
-    let before = router.put("a", "one").send().await.must_be(201).etag();
-    // Requests that cannot end yet fill the router.
-    cluster.node(1).freeze();
-    cluster.node(2).freeze();
-    let mut waiting = JoinSet::new();
-    for number in 0..4 {
-        waiting.spawn(router.put(format!("waits-{number}"), "x").query("timeout", "60s").send());
-    }
-    let refused = roundtable_tests::eventually("the router is full", async || {
-        let answer = router.read("a").query("timeout", "1s").send().await;
-        (answer.status == 429).then_some(answer)
-    })
-    .await;
-    refused.must_refuse(429, "too_many_requests").header("retry-after").unwrap();
-    router.get("/livez").send().await.must_be(200);
-
-    cluster.node(1).thaw();
-    cluster.node(2).thaw();
-    for answer in waiting.join_all().await {
-        assert!(matches!(answer.status, 201 | 503 | 504), "{answer:?}");
-    }
-    cluster.router_process(1).ready().await;
-    assert_eq!(router.read("a").send().await.must_be(200).etag(), before);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn router_that_knows_no_cluster_yet_says_so() {
     let mut cluster = Cluster::prepare(&Layout::default());
     cluster.router_process(1).start();

@@ -1,0 +1,168 @@
+//! A router's limits: what is beyond them is refused by name and never applied, and the rest goes on.
+
+use std::time::Duration;
+
+use roundtable_tests::{Cluster, Layout, Raw, eventually};
+use rustix::process::Signal;
+use tokio::task::JoinSet;
+
+async fn with_router_setting(variable: &'static str, value: &str) -> Cluster {
+    let router_env = vec![(variable, value.to_owned())];
+    Cluster::start_with(Layout { router_env, ..Layout::default() }).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_beyond_the_limit_are_refused() {
+    let mut cluster = with_router_setting("ROUNDTABLE_ROUTER_REQUESTS_MAX", "4").await;
+    let router = cluster.router(1);
+    let before = router.put("a", "one").send().await.must_be(201).etag();
+    // Requests that cannot end yet fill the router.
+    cluster.node(1).freeze();
+    cluster.node(2).freeze();
+    let mut waiting = JoinSet::new();
+    for number in 0..4 {
+        waiting.spawn(router.put(format!("waits-{number}"), "x").query("timeout", "60s").send());
+    }
+    let refused = eventually("the router is full", async || {
+        let answer = router.read("a").query("timeout", "1s").send().await;
+        (answer.status == 429).then_some(answer)
+    })
+    .await;
+    refused.must_refuse(429, "too_many_requests").header("retry-after").unwrap();
+    router.get("/livez").send().await.must_be(200);
+
+    cluster.node(1).thaw();
+    cluster.node(2).thaw();
+    for answer in waiting.join_all().await {
+        assert!(matches!(answer.status, 201 | 503 | 504), "{answer:?}");
+    }
+    cluster.router_process(1).ready().await;
+    assert_eq!(router.read("a").send().await.must_be(200).etag(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn writes_beyond_the_queue_of_a_key_are_refused() {
+    const WRITERS: usize = 100;
+    let cluster = with_router_setting("ROUNDTABLE_ROUTER_QUEUE_PER_KEY_MAX", "1").await;
+    let router = cluster.router(1);
+    let mut applied = 0;
+    eventually("the queue was full", async || {
+        let mut writers = JoinSet::new();
+        for _ in 0..WRITERS {
+            writers.spawn(router.increment("n", 1).send());
+        }
+        let (done, refused): (Vec<_>, Vec<_>) =
+            writers.join_all().await.into_iter().partition(|answer| answer.status == 200);
+        applied += done.len();
+        for answer in &refused {
+            answer.clone().must_refuse(503, "overloaded").header("retry-after").unwrap();
+        }
+        (!refused.is_empty()).then_some(())
+    })
+    .await;
+    assert_eq!(router.read("n").send().await.must_be(200).text(), applied.to_string());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_beyond_the_limit_are_told_so() {
+    let cluster = with_router_setting("ROUNDTABLE_ROUTER_CONNECTIONS_MAX", "3").await;
+    let address = cluster.router(1).address().to_owned();
+    let request = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    // Connections of the harness may not be gone yet.
+    let mut held = Vec::new();
+    let refused = eventually("a connection is refused", async || {
+        let mut connection = Raw::connect(&address);
+        match connection.write(request).answer().unwrap() {
+            (200, _) => held.push(connection),
+            refused => return Some(refused),
+        }
+        None
+    })
+    .await;
+    assert!(held.len() <= 3, "{}", held.len());
+    assert_eq!(refused.0, 503);
+    assert!(refused.1.contains("\"overloaded\""), "{}", refused.1);
+    assert_eq!(held[0].write(request).answer().unwrap().0, 200);
+    drop(held);
+    eventually("there is room again", async || {
+        (Raw::connect(&address).write(request).answer().unwrap().0 == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn body_that_does_not_arrive_in_time_is_not_stored() {
+    let cluster = with_router_setting("ROUNDTABLE_ROUTER_BODY_TIMEOUT", "300ms").await;
+    let router = cluster.router(1);
+    let mut slow = Raw::connect(router.address());
+    slow.write("PUT /v1/kv/a HTTP/1.1\r\nhost: x\r\ncontent-length: 10\r\n\r\nhalf");
+    let (status, problem) = slow.answer().unwrap();
+    assert_eq!(status, 408);
+    assert!(problem.contains("\"request_timeout\""), "{problem}");
+    router.read("a").send().await.must_be(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn value_limit_is_a_setting() {
+    let cluster = with_router_setting("ROUNDTABLE_ROUTER_VALUE_BYTES_MAX", "100").await;
+    let router = cluster.router(1);
+    router.put("a", vec![b'v'; 100]).send().await.must_be(201);
+    let refused = router.put("a", vec![b'v'; 101]).send().await.must_refuse(413, "value_too_large");
+    assert_eq!(refused.problem()["limit"], 100);
+    assert_eq!(router.read("a").send().await.must_be(200).body.len(), 100);
+
+    let large = with_router_setting("ROUNDTABLE_ROUTER_VALUE_BYTES_MAX", "16 MiB").await;
+    let value: Vec<u8> = (0..=250).cycle().take(16 << 20).collect();
+    large.router(1).put("a", value.clone()).send().await.must_be(201);
+    assert!(large.router(1).read("a").send().await.must_be(200).body == value);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn client_that_expects_continue_is_asked_for_its_body() {
+    let cluster = Cluster::start().await;
+    let router = cluster.router(1);
+    let mut client = Raw::connect(router.address());
+    client.write("PUT /v1/kv/a HTTP/1.1\r\nhost: x\r\ncontent-length: 5\r\nexpect: 100-continue\r\n\r\n");
+    assert_eq!(client.status(), Some(100));
+    client.write("value");
+    assert_eq!(client.status(), Some(201));
+    assert_eq!(router.read("a").send().await.must_be(200).text(), "value");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_router_tells_load_balancers_first() {
+    let mut cluster = with_router_setting("ROUNDTABLE_ROUTER_DRAIN_DELAY", "2s").await;
+    let router = cluster.router(1);
+    cluster.router_process(1).signal(Signal::TERM);
+    let unready = eventually("it says that it leaves", async || {
+        let answer = router.get("/readyz").send().await;
+        (answer.status == 503).then_some(answer)
+    })
+    .await;
+    assert!(unready.text().contains("shutting_down"), "{}", unready.text());
+    // Until they have noticed, requests are served.
+    router.put("a", "x").send().await.must_be(201);
+    router.get("/livez").send().await.must_be(200);
+    assert!(cluster.router_process(1).wait().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn request_in_progress_outlives_the_order_to_stop() {
+    let mut cluster = Cluster::start().await;
+    let router = cluster.router(1);
+    cluster.node(1).freeze();
+    cluster.node(2).freeze();
+    let waiting = tokio::spawn(router.put("a", "x").query("timeout", "8s").send());
+    eventually("the request is in progress", async || {
+        let metrics = router.get("/metrics").send().await.text();
+        metrics.contains("roundtable_router_requests_in_progress 2").then_some(())
+    })
+    .await;
+    cluster.router_process(1).signal(Signal::TERM);
+    cluster.node(1).thaw();
+    cluster.node(2).thaw();
+    let answer = waiting.await.unwrap();
+    assert!(matches!(answer.status, 201 | 503), "{answer:?}");
+    assert!(answer.elapsed < Duration::from_secs(10));
+    assert!(cluster.router_process(1).wait().success());
+}
