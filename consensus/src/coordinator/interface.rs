@@ -120,7 +120,7 @@ pub struct CoordinatorConfig {
     pub backoff_us_min: u64,
     /// The bound of any random pause before a round is tried again, in microseconds.
     pub backoff_us_max: u64,
-    /// How long a request waits for a majority to come back before it is refused, in microseconds.
+    /// How long a request waits for a majority to come back before it is refused, in microseconds; at least 1.
     pub patience_us: u64,
 }
 

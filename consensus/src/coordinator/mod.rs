@@ -107,6 +107,7 @@ impl Coordinator {
     pub fn new(config: CoordinatorConfig, seed: u64) -> Self {
         assert!(config.hedge_us_min >= 1, "hedges need a time between them");
         assert!(config.hedge_us_min <= config.hedge_us_max, "the bounds of the time between hedges cross");
+        assert!(config.patience_us >= 1, "waiting for a majority takes time");
         assert!(config.slots_per_round_max >= 1, "a round needs room for an operation");
         let mut rng = Rng::new(seed);
         let clock = HybridClock::new(config.skew_ms_max, Rng::new(rng.next_u64()));

@@ -161,8 +161,12 @@ impl Coordinator {
         sends: Vec<(NodeIndex, RequestBody)>,
         out: &mut Effects,
     ) {
-        let Some(entry) = self.entries.get(key) else { return };
-        let Some(running) = &entry.round else { return };
+        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(running) = &mut entry.round else { return };
+        if running.round.is_accepting() {
+            // Every usable replica has its Accept: what changes that is a node's health, and no timer.
+            running.hedge_at_us = now.mono_us + self.config.patience_us;
+        }
         let route = Route { partition: entry.partition, done: !running.round.replicas().is_joint() };
         for (node, body) in sends {
             let step = match body {

@@ -78,7 +78,8 @@ impl Coordinator {
         let again_at_us = now.mono_us + self.hedge_after_us();
         let Some(entry) = self.entries.get_mut(key) else { return };
         let ballot = entry.round.as_mut().map(|running| {
-            running.hedge_at_us = again_at_us;
+            let accepting = running.round.is_accepting();
+            running.hedge_at_us = if accepting { now.mono_us + self.config.patience_us } else { again_at_us };
             running.round.ballot()
         });
         let serial = entry.read.as_mut().map(|running| {

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use super::*;
+use crate::ballot::Ballot;
 use crate::coordinator::{Coordinator, CoordinatorConfig, Effects, Now, Submit};
 use crate::ids::PartitionId;
+use crate::message::{Reply, ReplyBody};
 use crate::quorum::ReplicaSet;
 
 const NOW: Now = Now { wall_ms: START_MS, mono_us: 0 };
@@ -88,6 +90,20 @@ fn later_round_uses_the_replicas_that_the_last_request_named() {
     coordinator.on_lost(NOW, NodeIndex(1), 2, &mut out);
     coordinator.tick(Now { mono_us: 100_000, ..NOW }, &mut out);
     assert!(out.sends.iter().any(|(node, _)| node.0 >= 3), "{:?}", out.sends);
+}
+
+#[test]
+fn accepts_that_wait_for_a_sync_cost_no_timers() {
+    let mut coordinator = Coordinator::new(CoordinatorConfig::default(), 1);
+    let mut out = submit(&mut coordinator, 1, "k", put("one"));
+    for (node, request) in out.sends.split_off(0) {
+        let body = ReplyBody::Promised(Register::absent(Ballot::ZERO));
+        let reply = Reply { id: request.id, done: true, body };
+        coordinator.on_reply(NOW, node, START_MS, reply, &mut out);
+    }
+    assert!(out.sends.iter().all(|(_, request)| request.body.is_durable()));
+    let patience_us = CoordinatorConfig::default().patience_us;
+    assert_eq!(coordinator.next_timer_us(), Some(patience_us));
 }
 
 #[test]
