@@ -64,33 +64,24 @@ impl State {
     }
 
     fn unknown(self, call: Call) -> Option<Self> {
-        let cell = match call {
-            Call::Read => return None,
-            Call::Put(value, demand) => {
-                self.met(demand)?;
-                Some(Cell { value, version: None })
-            }
+        let hidden = |value| Some(Cell { value, version: None });
+        match call {
+            Call::Read => None,
+            Call::Put(value, demand) => Some(Self { cell: hidden(value), ..self.met(demand)? }),
             Call::Increment(by) => {
                 let before = self.cell.map_or(0, |cell| cell.value);
-                Some(Cell { value: before.checked_add(by)?, version: None })
+                Some(Self { cell: hidden(before.checked_add(by)?), ..self })
             }
             Call::Touch(demand) => {
-                self.met(demand)?;
-                Some(Cell { value: self.cell?.value, version: None })
+                let met = self.met(demand)?;
+                Some(Self { cell: hidden(met.cell?.value), ..met })
             }
             Call::Delete(demand) => {
-                self.met(demand)?;
-                self.cell?;
-                None
+                let met = self.met(demand)?;
+                met.cell.map(|_| Self { cell: None, ..met })
             }
-            Call::Expiry(value) => {
-                if self.cell?.value != value {
-                    return None;
-                }
-                None
-            }
-        };
-        Some(Self { cell, ..self })
+            Call::Expiry(value) => (self.cell?.value == value).then_some(Self { cell: None, ..self }),
+        }
     }
 
     /// The same state once its version is known to be `version`, if it can be.

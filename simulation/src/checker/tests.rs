@@ -44,7 +44,8 @@ fn a_stale_read_is_a_violation() {
         op(2, put(2), Some((3, wrote(2)))),
         op(4, Call::Read, Some((5, Ending::Found(1, v(1))))),
     ];
-    assert!(matches!(verdict(&history), Verdict::Violation { placed: 2, .. }));
+    // The second put waits for whoever saw the first, and the read for the second put's end.
+    assert!(matches!(verdict(&history), Verdict::Violation { placed: 1, stuck } if stuck == history[1..]));
 }
 
 #[test]
@@ -95,8 +96,26 @@ fn an_expired_value_may_end_once_and_never_returns() {
 
 #[test]
 fn a_search_without_room_is_undecided() {
-    let history: Vec<Operation> = (0..12).map(|n| op(0, put(n), None)).collect();
-    let mut history = history;
-    history.push(op(1, Call::Read, Some((2, Ending::Found(99, v(99))))));
+    let read = op(1, Call::Read, Some((2, Ending::Found(99, v(99)))));
+    let history: Vec<Operation> =
+        (0..12).map(|n| op(0, Call::Increment(1 << n), None)).chain([read]).collect();
     assert!(matches!(judge(&history, 100), Verdict::Undecided { .. }));
+}
+
+#[test]
+fn many_calls_in_doubt_keep_the_search_short() {
+    let doubts = (0..500).map(|n| op(n, put(1_000 + i64::try_from(n).unwrap()), None));
+    let sure = (0..500).flat_map(|n| {
+        let at = 1_000 + 10 * n;
+        let value = i64::try_from(n).unwrap();
+        [op(at, put(value), Some((at + 12, wrote(2 * n + 1)))), op(at + 2, Call::Delete(Demand::None), None)]
+    });
+    // One in doubt took effect: its value was found, and a delete in doubt ended it.
+    let found = op(6_100, Call::Read, Some((6_101, Ending::Found(1_007, v(2_000)))));
+    let gone = op(6_200, Call::Read, Some((6_201, Ending::Nothing)));
+    let history: Vec<Operation> = doubts.chain(sure).chain([found, gone]).collect();
+    assert_eq!(judge(&history, 20_000), Verdict::Linearizable);
+    let back = op(6_300, Call::Read, Some((6_301, Ending::Found(1_007, v(2_000)))));
+    let history: Vec<Operation> = history.into_iter().chain([back]).collect();
+    assert!(matches!(judge(&history, 20_000), Verdict::Violation { .. }));
 }
