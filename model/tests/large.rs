@@ -22,13 +22,13 @@ fn race() -> Vec<Vec<Op>> {
 #[test]
 #[ignore = "minutes: run by make model"]
 fn increments_that_lose_messages_while_a_node_restarts() {
-    explore(race(), |scope| (scope.losses, scope.restarts) = (1, 1), 0);
+    explore(race(), |scope| (scope.losses, scope.restarts) = (1, 1), 4_894_359);
 }
 
 #[test]
 #[ignore = "minutes: run by make model"]
 fn increments_that_lose_two_messages() {
-    explore(race(), |scope| scope.losses = 2, 0);
+    explore(race(), |scope| scope.losses = 2, 4_833_173);
 }
 
 #[test]
@@ -44,14 +44,8 @@ fn reads_beside_a_put_and_a_delete_with_slow_replicas() {
 
 #[test]
 #[ignore = "minutes: run by make model"]
-fn three_proposers_race() {
-    explore(vec![vec![Op::Increment]; 3], |scope| scope.works = 1, 0);
-}
-
-#[test]
-#[ignore = "minutes: run by make model"]
 fn increments_of_which_a_history_of_one_round_remembers_the_last() {
     let limits = HistoryLimits { rounds_max: 1, ops_max: 1, ..HistoryLimits::STANDARD };
     let operations = vec![vec![Op::Increment], vec![Op::Increment, Op::Increment]];
-    explore(operations, |scope| (scope.works, scope.limits) = (3, limits), 0);
+    explore(operations, |scope| (scope.works, scope.limits) = (3, limits), 2_461_658);
 }

@@ -82,3 +82,9 @@ fn operations_that_share_a_round() {
     race.reaches.push(Reach::InDoubt);
     explore(Scope { works: 3, ..race }, 178_268);
 }
+
+#[test]
+fn three_proposers_race() {
+    let race = scope(vec![vec![Op::Increment], vec![Op::Increment], vec![Op::Increment]], &[]);
+    explore(Scope { works: 1, ..race }, 72_365);
+}
