@@ -58,6 +58,10 @@ model: setup ## Explores every order of events of larger scopes: many minutes.
 e2e: build ## Runs the end-to-end tests alone; T=name runs those whose name contains it.
 	@$(CARGO) test --release --package roundtable-tests $(T)
 
+.PHONY: gauntlet
+gauntlet: build ## Clients under faults of every kind, judged: make gauntlet SECONDS=300, SEED=7 for the same faults again.
+	@$(CARGO) run --release --package roundtable-tests --example gauntlet -- $(or $(SECONDS),300) $(SEED)
+
 .PHONY: bench-micro
 bench-micro: setup ## Runs the micro-benchmarks of the core.
 	@$(CARGO) bench --package roundtable-benches

@@ -176,7 +176,7 @@ impl Drop for Cluster {
 }
 
 /// The text of a `cluster.toml` with nodes n1, n2, … at these addresses.
-fn cluster_toml(addresses: &[String]) -> String {
+pub(crate) fn cluster_toml(addresses: &[String]) -> String {
     let mut text = String::from("version = 1\nreplication_factor = 3\npartitions = 64\n");
     for (number, address) in (1..).zip(addresses) {
         write!(text, "\n[[nodes]]\nid = \"n{number}\"\naddress = \"{address}\"\n").unwrap();

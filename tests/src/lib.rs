@@ -8,6 +8,7 @@
 //! - [`Http`]: a plain client for well-formed requests; [`Raw`]: bytes on a socket for all others.
 //! - [`Scene`]: a cluster that bad input must leave as it was.
 //! - [`idempotency_key`]: names of operations.
+//! - [`Gauntlet`]: clients, faults of every kind, and the judge of what the clients saw.
 //! - [`eventually`]: the only place that waits by time.
 
 #![expect(
@@ -18,6 +19,7 @@
 
 mod cluster;
 mod command;
+mod gauntlet;
 mod http;
 mod operation;
 mod ports;
@@ -28,6 +30,7 @@ mod wait;
 
 pub use cluster::{Cluster, Layout};
 pub use command::{Finished, program, run, run_with_input};
+pub use gauntlet::{Gauntlet, Report};
 pub use http::{Answer, Call, Http, encode_key};
 pub use operation::{idempotency_key, idempotency_key_made, now_ms};
 pub use ports::{Port, free_port, free_ports};

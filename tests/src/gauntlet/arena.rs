@@ -1,0 +1,204 @@
+//! The cluster under test, with everything that faults act on.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::cluster::{Cluster, Layout, cluster_toml};
+use crate::gauntlet::Party;
+use crate::gauntlet::clock::{self, Clock};
+use crate::gauntlet::fault::Fault;
+use crate::gauntlet::network::Network;
+use crate::gauntlet::schedule::Schedule;
+use crate::process::Process;
+
+/// Its variable in a node's environment.
+const RESERVE: &str = "ROUNDTABLE_NODE_FREE_BYTES_MIN";
+/// The reserve while the disk is not full: small, so that the machine's own disk is enough.
+const SMALL_RESERVE: &str = "16 MiB";
+
+/// Nodes behind gates, routers, and a clock for each process where the machine can make clocks wrong.
+#[derive(Debug)]
+pub(super) struct Arena {
+    cluster: Cluster,
+    pub(super) network: Network,
+    clocks: BTreeMap<Party, Clock>,
+    parties: Vec<Party>,
+    /// Process ids of those that were started and not killed.
+    running: BTreeMap<Party, i32>,
+}
+
+impl Arena {
+    /// Starts everything and waits until it is ready.
+    pub(super) async fn start(nodes: usize, routers: usize) -> Self {
+        let node_env = vec![
+            (RESERVE, SMALL_RESERVE.to_owned()),
+            // Small, so that many processes with short lives don't fill the machine's memory.
+            ("ROUNDTABLE_NODE_BLOCK_CACHE", "16 MiB".to_owned()),
+            ("ROUNDTABLE_NODE_WRITE_BUFFER", "8 MiB".to_owned()),
+        ];
+        let cluster = Cluster::prepare(&Layout { nodes, routers, node_env, router_env: Vec::new() });
+        let mut network = Network::prepare(nodes);
+        std::fs::write(cluster.cluster_file(), cluster_toml(&network.addresses())).unwrap();
+        network.open(&cluster.node_addresses()).await;
+        let parties =
+            (1..=nodes).map(Party::Node).chain((1..=routers).map(Party::Router)).collect::<Vec<_>>();
+        let (clocks, running) = (BTreeMap::new(), BTreeMap::new());
+        let mut arena = Self { cluster, network, clocks, parties, running };
+        arena.equip();
+        for party in arena.parties.clone() {
+            arena.start_process(party);
+        }
+        arena.cluster.ready().await;
+        arena
+    }
+
+    fn equip(&mut self) {
+        let folder = self.cluster.folder().to_owned();
+        let library = clock::library();
+        for party in self.parties.clone() {
+            let process = self.process(party);
+            if let Party::Node(_) = party {
+                // `cluster.toml` tells the address of its gate.
+                let address = process.address().to_owned();
+                let arguments = process.arguments().iter().cloned().chain(["--listen".to_owned(), address]);
+                process.set_arguments(arguments.collect());
+            }
+            if let Some(library) = &library {
+                let clock = Clock::of(process, library, folder.join(format!("{party}.clock")));
+                self.clocks.insert(party, clock);
+            }
+        }
+    }
+
+    /// Where the routers listen, in order.
+    pub(super) fn routers(&self) -> Vec<String> {
+        let routers = self.parties.iter().filter_map(|party| match party {
+            Party::Router(number) => Some(self.cluster.router(*number).address().to_owned()),
+            Party::Node(_) => None,
+        });
+        routers.collect()
+    }
+
+    /// Lets the faults come and go at their times, counted from `started`.
+    pub(super) async fn play(&mut self, schedule: &Schedule, started: Instant) {
+        let mut steps: Vec<(Duration, usize, bool)> = Vec::new();
+        for (number, planned) in schedule.0.iter().enumerate() {
+            steps.push((planned.from, number, true));
+            steps.push((planned.until, number, false));
+        }
+        steps.sort_unstable();
+        let mut rules = BTreeMap::new();
+        for (at, number, begins) in steps {
+            sleep_until(started + at).await;
+            let Some(planned) = schedule.0.get(number) else { continue };
+            match planned.fault {
+                Fault::Network(span, rule) if begins => {
+                    rules.insert(number, self.network.rules.begin(span, rule));
+                }
+                Fault::Network(..) => {
+                    if let Some(rule) = rules.remove(&number) {
+                        self.network.rules.end(rule);
+                    }
+                }
+                fault if begins => self.begin(fault),
+                fault => self.end(fault),
+            }
+        }
+    }
+
+    fn begin(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill(party) => self.kill_process(party),
+            Fault::Freeze(party) => self.process(party).freeze(),
+            Fault::FillDisk(party, multiple) => {
+                let free = self.free_bytes();
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough figure")]
+                #[expect(clippy::cast_precision_loss, reason = "a rough figure")]
+                let reserve = (free as f64 * multiple) as u64;
+                self.process(party).set_env(RESERVE, &reserve.to_string());
+                self.restart_process(party);
+            }
+            Fault::SkewClock(party, by_ms) => self.set_clock(party, by_ms),
+            Fault::Network(..) => {}
+        }
+    }
+
+    fn end(&mut self, fault: Fault) {
+        match fault {
+            Fault::Kill(party) => self.start_process(party),
+            Fault::Freeze(party) => self.process(party).thaw(),
+            Fault::FillDisk(party, _) => {
+                self.process(party).set_env(RESERVE, SMALL_RESERVE);
+                self.restart_process(party);
+            }
+            Fault::SkewClock(party, _) => self.set_clock(party, 0),
+            Fault::Network(..) => {}
+        }
+    }
+
+    /// Waits until every process is ready; faults must be over.
+    pub(super) async fn ready(&mut self) {
+        self.cluster.ready().await;
+    }
+
+    /// Prints the ends of all logs.
+    pub(super) fn print_logs(&mut self) {
+        for party in self.parties.clone() {
+            self.process(party).print_log();
+        }
+    }
+
+    /// How a process ended by itself, if one has: none may.
+    pub(super) fn ended_by_itself(&mut self) -> Option<String> {
+        let parties = self.parties.clone();
+        let ended =
+            |party: Party| self.process(party).exited().map(|status| format!("{party} ended: {status}"));
+        parties.into_iter().find_map(ended)
+    }
+
+    fn process(&mut self, party: Party) -> &mut Process {
+        match party {
+            Party::Node(number) => self.cluster.node(number),
+            Party::Router(number) => self.cluster.router_process(number),
+        }
+    }
+
+    fn start_process(&mut self, party: Party) {
+        let process = self.process(party);
+        process.start();
+        let pid = process.pid().as_raw_nonzero().get();
+        self.network.processes.register(party, pid);
+        self.running.insert(party, pid);
+    }
+
+    fn kill_process(&mut self, party: Party) {
+        self.process(party).kill();
+        if let Some(pid) = self.running.remove(&party) {
+            clock::clean_up(pid);
+        }
+    }
+
+    fn restart_process(&mut self, party: Party) {
+        self.kill_process(party);
+        self.start_process(party);
+    }
+
+    fn set_clock(&self, party: Party, by_ms: i64) {
+        if let Some(clock) = self.clocks.get(&party) {
+            clock.skew(by_ms);
+        }
+    }
+
+    fn free_bytes(&self) -> u64 {
+        let disk = rustix::fs::statvfs(self.cluster.folder()).unwrap();
+        disk.f_bavail.saturating_mul(disk.f_frsize)
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        self.parties.clone().into_iter().for_each(|party| self.kill_process(party));
+    }
+}

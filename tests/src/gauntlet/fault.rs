@@ -1,0 +1,110 @@
+//! The faults that there are.
+
+use std::fmt;
+
+use crate::gauntlet::Party;
+use crate::gauntlet::network::{Rule, Span};
+
+/// The kinds of faults, for the report.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Kind {
+    KillNode,
+    KillRouter,
+    FreezeNode,
+    FreezeRouter,
+    Cut,
+    Hold,
+    Lose,
+    Delay,
+    Repeat,
+    FillDisk,
+    SkewClock,
+}
+
+impl Kind {
+    pub(super) const ALL: [Self; 11] = [
+        Self::KillNode,
+        Self::KillRouter,
+        Self::FreezeNode,
+        Self::FreezeRouter,
+        Self::Cut,
+        Self::Hold,
+        Self::Lose,
+        Self::Delay,
+        Self::Repeat,
+        Self::FillDisk,
+        Self::SkewClock,
+    ];
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::KillNode => "node killed (SIGKILL) and restarted",
+            Self::KillRouter => "router killed (SIGKILL) and restarted",
+            Self::FreezeNode => "node frozen (SIGSTOP)",
+            Self::FreezeRouter => "router frozen (SIGSTOP)",
+            Self::Cut => "network cut: connections closed, none made",
+            Self::Hold => "network held: all arrives at the end",
+            Self::Lose => "network lossy: nothing arrives",
+            Self::Delay => "network slow",
+            Self::Repeat => "network repeats batches later",
+            Self::FillDisk => "disk full",
+            Self::SkewClock => "clock set wrong",
+        })
+    }
+}
+
+/// One fault.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Fault {
+    /// SIGKILL; started again at the end.
+    Kill(Party),
+    /// SIGSTOP; SIGCONT at the end.
+    Freeze(Party),
+    /// A rule of the network.
+    Network(Span, Rule),
+    /// Restarted with this multiple of the free space as its reserve; restarted as before at the end. Below 2
+    /// what does not grow is taken, above it nothing is.
+    FillDisk(Party, f64),
+    /// The clock jumps by this much, and back at the end.
+    SkewClock(Party, i64),
+}
+
+impl Fault {
+    pub(super) fn kind(&self) -> Kind {
+        match self {
+            Self::Kill(Party::Node(_)) => Kind::KillNode,
+            Self::Kill(Party::Router(_)) => Kind::KillRouter,
+            Self::Freeze(Party::Node(_)) => Kind::FreezeNode,
+            Self::Freeze(Party::Router(_)) => Kind::FreezeRouter,
+            Self::Network(_, Rule::Hold) => Kind::Hold,
+            Self::Network(_, Rule::Lose) => Kind::Lose,
+            Self::Network(_, Rule::Delay(_)) => Kind::Delay,
+            Self::Network(_, Rule::Repeat(_)) => Kind::Repeat,
+            Self::Network(_, Rule::Cut | Rule::Pass) => Kind::Cut,
+            Self::FillDisk(..) => Kind::FillDisk,
+            Self::SkewClock(..) => Kind::SkewClock,
+        }
+    }
+
+    /// The process that stands still or ends, if one does.
+    pub(super) fn stops(&self) -> Option<Party> {
+        match self {
+            Self::Kill(party) | Self::Freeze(party) | Self::FillDisk(party, _) => Some(*party),
+            Self::Network(..) | Self::SkewClock(..) => None,
+        }
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kill(party) => write!(f, "kill {party}"),
+            Self::Freeze(party) => write!(f, "freeze {party}"),
+            Self::Network(span, rule) => write!(f, "{rule:?} {span}"),
+            Self::FillDisk(party, reserve) => write!(f, "fill disk of {party} to {reserve:.2}"),
+            Self::SkewClock(party, by_ms) => write!(f, "skew clock of {party} by {by_ms} ms"),
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! Clients on few keys while processes die and freeze, the network fails, disks fill up and clocks go wrong: what
+//! they saw has one explanation for each key. `make gauntlet` runs the same for as long as one likes.
+
+#![expect(clippy::print_stdout, reason = "the report tells the seed and what happened")]
+
+use std::time::Duration;
+
+use roundtable_tests::{Gauntlet, Report};
+
+async fn run(gauntlet: Gauntlet) -> Report {
+    println!("{gauntlet:?}");
+    let report = gauntlet.run().await;
+    println!("{report}");
+    report
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_under_faults_of_every_kind_see_linearizable_keys() {
+    let report = run(Gauntlet { seed: 3, ..Gauntlet::default() }).await;
+    assert!(report.holds(), "{:#?}", report.findings());
+    // A run in which nothing happened shows nothing.
+    assert!(report.kinds_of_faults() >= 10);
+    assert!(report.answered() > 500 && report.in_doubt() > 0 && report.holds_of_locks() > 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eventual_reads_taken_for_linearizable_ones_are_found_out() {
+    let length = Duration::from_secs(15);
+    let report = run(Gauntlet { seed: 5, length, reads_eventually: true, ..Gauntlet::default() }).await;
+    assert!(report.has_violation());
+}
