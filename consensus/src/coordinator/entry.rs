@@ -83,8 +83,11 @@ impl Entry {
     /// The next time at which the entry wants attention.
     pub(super) fn wanted_timer_us(&self) -> Option<u64> {
         let retry = if self.round.is_none() && !self.queue.is_empty() { self.retry_at_us } else { None };
+        // Accepts have gone to every usable replica: time changes nothing but the patience of those who wait behind.
+        let round =
+            self.round.as_ref().filter(|running| !running.round.is_accepting() || !self.queue.is_empty());
         [
-            self.round.as_ref().map(|running| running.hedge_at_us),
+            round.map(|running| running.hedge_at_us),
             self.read.as_ref().map(|running| running.hedge_at_us),
             retry,
         ]
@@ -164,13 +167,18 @@ impl Entry {
             return Withdrawn::NeverSent;
         }
         let queued = self.queue.iter().position(|slot| slot.token == token);
-        let slot = queued
-            .and_then(|place| self.queue.remove(place))
-            .or_else(|| self.round.as_mut().and_then(|running| running.round.withdraw(token)));
-        match slot {
-            Some(slot) if slot.proposal.attempts.is_empty() => Withdrawn::NeverSent,
-            Some(_) | None => Withdrawn::InDoubt,
-        }
+        let queued = queued.and_then(|place| self.queue.remove(place));
+        let in_doubt = match (queued, &mut self.round) {
+            (Some(slot), _) => !slot.proposal.attempts.is_empty(),
+            (None, Some(running)) => {
+                let in_doubt = running.round.is_in_doubt(token);
+                running.round.withdraw(token);
+                in_doubt
+            }
+            // Nowhere: nothing can be said of it.
+            (None, None) => true,
+        };
+        if in_doubt { Withdrawn::InDoubt } else { Withdrawn::NeverSent }
     }
 }
 

@@ -164,7 +164,6 @@ impl Coordinator {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Some(running) = &mut entry.round else { return };
         if running.round.is_accepting() {
-            // Every usable replica has its Accept: what changes that is a node's health, and no timer.
             running.hedge_at_us = now.mono_us + self.config.patience_us;
         }
         let route = Route { partition: entry.partition, done: !running.round.replicas().is_joint() };

@@ -188,6 +188,14 @@ impl Round {
         slots.iter().filter(|slot| slot.proposal.attempts.is_empty()).map(|slot| slot.token)
     }
 
+    /// Whether an Accept that was sent, by this round or an earlier one, may make an operation effective. Of an
+    /// operation that is not in the round nothing better is known.
+    #[must_use]
+    pub fn is_in_doubt(&self, token: Token) -> bool {
+        let slot = self.slots.iter().find(|slot| slot.token == token);
+        slot.is_none_or(|slot| !slot.proposal.attempts.is_empty())
+    }
+
     /// Takes one more operation while phase one runs.
     ///
     /// Gives the operation back when the round has left phase one, is full, or is older than the operation; or when
@@ -212,7 +220,8 @@ impl Round {
         }
     }
 
-    /// Takes an operation out that nobody waits for any more. `None` when its Accept was sent: it stays in doubt.
+    /// Takes an operation out that nobody waits for any more. `None` when its Accept was sent: it stays in the round,
+    /// and may be in doubt.
     pub fn withdraw(&mut self, token: Token) -> Option<Slot> {
         if self.is_accepting() {
             return None;

@@ -161,6 +161,22 @@ fn operation_that_was_only_refused_by_lost_proposals_is_not_called_unknown() {
 }
 
 #[test]
+fn operation_that_the_round_under_way_refuses_is_not_called_unknown() {
+    // The Accepts wait at frozen nodes until the time is over.
+    let mut world = World::new(1, 1);
+    world.submit(0, "k", put("one"));
+    world.run();
+    let refused = put_if("never", Condition::Matches(vec![Version::ZERO]));
+    let write = world.submit(0, "k", put("two"));
+    let beside = world.submit(0, "k", refused);
+    world.run_until(|world| some_event(world, |_, body| body.is_durable()));
+    world.frozen.extend([A, B, C]);
+    world.run();
+    assert_eq!(*world.answer(write), Err(Failure::Unknown));
+    assert_eq!(*world.answer(beside), Err(Failure::NoQuorum));
+}
+
+#[test]
 fn change_that_was_sent_is_never_called_refused_whatever_refuses_it_later() {
     // Its Accepts are lost; the disks are full, the clocks disagree, or nobody is left when it is tried again.
     type Trouble = fn(&mut World);

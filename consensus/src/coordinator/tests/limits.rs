@@ -102,8 +102,10 @@ fn accepts_that_wait_for_a_sync_cost_no_timers() {
         coordinator.on_reply(NOW, node, START_MS, reply, &mut out);
     }
     assert!(out.sends.iter().all(|(_, request)| request.body.is_durable()));
+    assert_eq!(coordinator.next_timer_us(), Some(5_000_000), "the deadline");
+    submit(&mut coordinator, 2, "k", put("two"));
     let patience_us = CoordinatorConfig::default().patience_us;
-    assert_eq!(coordinator.next_timer_us(), Some(patience_us));
+    assert_eq!(coordinator.next_timer_us(), Some(patience_us), "that of the one behind");
 }
 
 #[test]
