@@ -16,6 +16,8 @@ struct Chaos {
     increments: Vec<Token>,
     /// Operations with a client's key: both tries of each.
     keyed: Vec<[Token; 2]>,
+    /// Creations of another key, each tried twice under a client's key: one of them succeeds.
+    creations: Vec<[Token; 2]>,
     reads: Vec<Asked>,
 }
 
@@ -25,7 +27,7 @@ impl Chaos {
         world.loss_percent = seed % 5 * 4;
         world.delay_us_max = 1 + world.rng.up_to(20_000);
         world.router_skew_ms = vec![0, 1_500, -1_000];
-        Self { world, increments: Vec::new(), keyed: Vec::new(), reads: Vec::new() }
+        Self { world, increments: Vec::new(), keyed: Vec::new(), creations: Vec::new(), reads: Vec::new() }
     }
 
     /// The highest count that anybody has been told.
@@ -44,11 +46,16 @@ impl Chaos {
         match self.world.rng.up_to(9) {
             0..=2 => self.increments.push(self.world.submit(router, "k", increment(None))),
             3 => {
-                let id = OpId(u128::try_from(self.keyed.len()).unwrap());
-                let key = ClientKey { id, birth: Hlc::from_millis(START_MS), fingerprint: 1 };
-                let other = (router + 1) % 3;
-                let tries = [router, other].map(|r| self.world.submit(r, "k", increment(Some(key))));
+                let tries = self.twice(router, "k", |key| increment(Some(key)));
                 self.keyed.push(tries);
+            }
+            8 => {
+                let create = |key| match put_if("mine", Condition::Absent) {
+                    Task::Change(operation) => Task::Change(Operation { client_key: Some(key), ..operation }),
+                    other => other,
+                };
+                let tries = self.twice(router, "lock", create);
+                self.creations.push(tries);
             }
             4..=5 => {
                 let at_least = self.known();
@@ -69,6 +76,13 @@ impl Chaos {
         }
     }
 
+    /// One operation under a client's key, through two routers.
+    fn twice(&mut self, router: usize, key: &str, task: impl Fn(ClientKey) -> Task) -> [Token; 2] {
+        let id = OpId(u128::from(self.world.rng.next_u64()));
+        let client_key = ClientKey { id, birth: Hlc::from_millis(START_MS), fingerprint: 1 };
+        [router, (router + 1) % 3].map(|router| self.world.submit(router, key, task(client_key)))
+    }
+
     fn judge(mut self) {
         self.world.stopped.clear();
         NODES.iter().for_each(|node| self.world.health(*node, true));
@@ -84,12 +98,16 @@ impl Chaos {
                 assert!(count(register) >= read.at_least, "a read went back to {}", count(register));
             }
         }
-        for tries in &self.keyed {
+        for tries in self.keyed.iter().chain(&self.creations) {
             let [first, second] = tries.map(|token| self.world.answer(token).clone());
             if let (Ok(Answer::Settled(first)), Ok(Answer::Settled(second))) = (first, second) {
                 assert_eq!(first, second, "both tries are told the same");
             }
         }
+        let created =
+            |token: &&Token| matches!(self.world.answer(**token), Ok(Answer::Settled(Outcome::Created(_))));
+        let winners = self.creations.iter().filter(|tries| tries.iter().any(|token| created(&token))).count();
+        assert!(winners <= 1, "{winners} of them created the same key");
         // Of two tries one counts; both may be in doubt.
         let keyed = self.keyed.iter().map(
             |[first, second]| {

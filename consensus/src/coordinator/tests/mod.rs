@@ -85,6 +85,16 @@ fn waiting_changes_share_a_round_with_an_etag_each() {
 }
 
 #[test]
+fn a_read_behind_a_change_waits_for_it_and_costs_no_round_of_its_own() {
+    let mut world = World::new(3, 1);
+    world.submit(0, "k", put("one"));
+    let read = world.submit(0, "k", Task::Read);
+    world.run();
+    assert!(matches!(world.answer(read), Ok(Answer::State(r)) if text(r) == Some("one".into())));
+    assert_eq!(world.routers[0].stats().rounds, 1);
+}
+
+#[test]
 fn a_stopped_minority_delays_nobody_beyond_the_hedge() {
     for stopped in 0..3 {
         let mut world = World::new(4, 1);
