@@ -94,9 +94,11 @@ pub(super) fn is_stalled<T>(
     };
     let next_time = |node| match tally.get(node) {
         Some(Ok(_)) => true,
-        Some(Err(Refusal::Rejected(why))) => {
-            matches!(why, Rejection::Outbid(_) | Rejection::ClockSkew { .. } | Rejection::DiskReserve)
-        }
+        Some(Err(Refusal::Rejected(why))) => match why {
+            Rejection::Outbid(_) | Rejection::ClockSkew { .. } | Rejection::DiskReserve => true,
+            Rejection::NotReady => usable(node),
+            Rejection::Overloaded | Rejection::NotMine(_) => false,
+        },
         Some(Err(Refusal::Lost)) | None => usable(node),
     };
     !replicas.is_quorum(hopeful) && replicas.is_quorum(next_time)

@@ -139,6 +139,16 @@ fn round_starts_again_when_a_lost_replica_is_back_and_the_rest_is_frozen() {
 }
 
 #[test]
+fn round_starts_again_when_a_node_has_become_ready_and_another_freezes() {
+    let mut script = Script::new([put()]);
+    script.unusable = vec![B];
+    script.promise(A, live(50, "old"));
+    assert_eq!(script.reject(B, Step::Prepare, Rejection::NotReady), Progress::Running, "C may answer");
+    script.unusable = vec![C];
+    assert!(failure(script.widen()).unready);
+}
+
+#[test]
 fn fetch_from_a_frozen_replica_is_given_up() {
     let mut script = Script::new([increment()]);
     script.promise(A, live(40, "1"));
