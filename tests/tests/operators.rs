@@ -99,18 +99,22 @@ async fn cluster_tells_topology_and_health() {
 async fn where_tells_each_replicas_state_of_a_key() {
     let mut cluster = Cluster::start().await;
     let router = cluster.router(1);
-    let etag = router.put("{t}/a", "12345").query("ttl", "1h").send().await.must_be(201).etag();
-    let told = eventually("all replicas hold it", async || {
+    // A majority is enough for a write: until a node is in use again it may miss one.
+    let (etag, told) = eventually("all replicas hold it", async || {
+        let etag = router.put("{t}/a", "12345").query("ttl", "1h").send().await.etag();
         let told = router.get("/v1/cluster/where/%7Bt%7D/a").send().await.must_be(200).json();
-        let live = |replica: &Value| replica["state"] == "live";
-        told["replicas"].as_array().unwrap().iter().all(live).then_some(told)
+        let same = |replica: &Value| replica["etag"].as_str().is_some_and(|found| etag.contains(found));
+        told["replicas"].as_array().unwrap().iter().all(same).then_some((etag, told))
     })
     .await;
     assert_eq!(told["key"], "{t}/a");
     let replicas = told["replicas"].as_array().unwrap();
     assert_eq!(replicas.len(), 3);
     for replica in replicas {
-        assert_eq!(replica["etag"].as_str().unwrap().trim_matches('"'), etag.trim_matches('"'));
+        assert_eq!(
+            (&replica["state"], &replica["etag"]),
+            (&Value::from("live"), &Value::from(etag.trim_matches('"')))
+        );
         assert_eq!((&replica["size"], &replica["ballot"]), (&Value::from(5), &replicas[0]["ballot"]));
         assert!(replica["expires"].is_u64());
     }
@@ -118,8 +122,9 @@ async fn where_tells_each_replicas_state_of_a_key() {
     assert_eq!(sibling["partition"], told["partition"], "keys that share a tag share a partition");
     assert!(sibling["replicas"].as_array().unwrap().iter().all(|replica| replica["state"] == "absent"));
 
-    router.delete("{t}/a").send().await.must_be(204);
+    // Only the two that are left can be the majority that deletes it.
     cluster.node(2).kill();
+    router.delete("{t}/a").send().await.must_be(204);
     eventually("a tombstone at the others", async || {
         let told = router.get("/v1/cluster/where/%7Bt%7D/a").send().await.must_be(200).json();
         let mut states: Vec<String> =
