@@ -127,7 +127,10 @@ mod tests {
             (Hello { node: "n2".parse().unwrap(), ..good.clone() }, "another node"),
             (Hello { storage: StorageId(6), ..good.clone() }, "lost or swapped"),
             (Hello { adopted: Some(other_cluster.clone()), ..good.clone() }, "another cluster"),
-            (Hello { adopted: Some(other_cluster), storage: StorageId(6), ..good.clone() }, "another cluster"),
+            (
+                Hello { adopted: Some(other_cluster), storage: StorageId(6), ..good.clone() },
+                "another cluster",
+            ),
             (Hello { adopted: Some(other_epoch), ..good.clone() }, "e2"),
             (Hello { adopted: None, reason: "waits for n3".to_owned(), ..good.clone() }, "waits for n3"),
             (Hello { ready: false, reason: "its clock".to_owned(), ..good }, "its clock"),
