@@ -3,9 +3,14 @@
 use roundtable_simulation::{Plan, Report, run};
 
 fn play(router_skew_ms: &[i64], node_skew_ms: &[i64]) -> Report {
-    let report = run(Plan::skewed(1, router_skew_ms.to_vec(), node_skew_ms.to_vec()))
-        .unwrap_or_else(|violation| panic!("routers {router_skew_ms:?}, nodes {node_skew_ms:?}: {violation}"));
-    println!("routers {router_skew_ms:?} ms, nodes {node_skew_ms:?} ms: served {:?}; {report}", report.served);
+    let report =
+        run(Plan::skewed(1, router_skew_ms.to_vec(), node_skew_ms.to_vec())).unwrap_or_else(|violation| {
+            panic!("routers {router_skew_ms:?}, nodes {node_skew_ms:?}: {violation}")
+        });
+    println!(
+        "routers {router_skew_ms:?} ms, nodes {node_skew_ms:?} ms: served {:?}; {report}",
+        report.served
+    );
     report
 }
 

@@ -156,7 +156,8 @@ impl World {
         for (node, skew_ms) in nodes.iter_mut().zip(&plan.node_skew_ms) {
             node.clock_skew_ms = *skew_ms;
         }
-        let mut routers: Vec<Router> = (0..plan.routers).map(|_| Router::new(plan.nodes, 1, &mut rng)).collect();
+        let mut routers: Vec<Router> =
+            (0..plan.routers).map(|_| Router::new(plan.nodes, 1, &mut rng)).collect();
         for (router, skew_ms) in routers.iter_mut().zip(&plan.router_skew_ms) {
             router.clock_skew_ms = *skew_ms;
         }

@@ -235,11 +235,7 @@ impl World {
     }
 
     /// A call ends, or goes on under its idempotency key; then the client pauses and makes the next.
-    pub(super) fn end_call(
-        &mut self,
-        number: usize,
-        answer: Option<Result<Answer, Failure>>,
-    ) {
+    pub(super) fn end_call(&mut self, number: usize, answer: Option<Result<Answer, Failure>>) {
         let now_us = self.now_us;
         let Some(client) = self.clients.get_mut(number) else { return };
         let next = client.on_answer(now_us, answer, &mut self.record);
