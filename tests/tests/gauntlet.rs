@@ -23,9 +23,15 @@ async fn clients_under_faults_of_every_kind_see_linearizable_keys() {
     assert!(report.answered() > 500 && report.in_doubt() > 0 && report.holds_of_locks() > 5);
 }
 
+/// A read of one replica is often right by luck; that none of three runs shows a wrong one is next to impossible.
 #[tokio::test(flavor = "multi_thread")]
 async fn eventual_reads_taken_for_linearizable_ones_are_found_out() {
     let length = Duration::from_secs(15);
-    let report = run(Gauntlet { seed: 5, length, reads_eventually: true, ..Gauntlet::default() }).await;
-    assert!(report.has_violation());
+    for seed in 5..8 {
+        let report = run(Gauntlet { seed, length, reads_eventually: true, ..Gauntlet::default() }).await;
+        if report.has_violation() {
+            return;
+        }
+    }
+    panic!("the judge takes eventual reads for linearizable ones");
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::{Cluster, Layout, cluster_toml};
@@ -111,6 +112,8 @@ impl Arena {
     fn begin(&mut self, fault: Fault) {
         match fault {
             Fault::Kill(party) => self.kill_process(party),
+            Fault::KillAllNodes(_) => fault.stops().into_iter().for_each(|party| self.kill_process(party)),
+            Fault::Stop(party) => self.process(party).signal(Signal::TERM),
             Fault::Freeze(party) => self.process(party).freeze(),
             Fault::FillDisk(party, multiple) => {
                 let free = self.free_bytes();
@@ -127,7 +130,11 @@ impl Arena {
 
     fn end(&mut self, fault: Fault) {
         match fault {
-            Fault::Kill(party) => self.start_process(party),
+            Fault::Kill(_) | Fault::KillAllNodes(_) => {
+                fault.stops().into_iter().for_each(|party| self.start_process(party));
+            }
+            // It has ended by now, or has had its time.
+            Fault::Stop(party) => self.restart_process(party),
             Fault::Freeze(party) => self.process(party).thaw(),
             Fault::FillDisk(party, _) => {
                 self.process(party).set_env(RESERVE, SMALL_RESERVE);

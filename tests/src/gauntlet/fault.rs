@@ -10,6 +10,8 @@ use crate::gauntlet::network::{Rule, Span};
 pub(super) enum Kind {
     KillNode,
     KillRouter,
+    KillAllNodes,
+    Stop,
     FreezeNode,
     FreezeRouter,
     Cut,
@@ -22,9 +24,11 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 11] = [
+    pub(super) const ALL: [Self; 13] = [
         Self::KillNode,
         Self::KillRouter,
+        Self::KillAllNodes,
+        Self::Stop,
         Self::FreezeNode,
         Self::FreezeRouter,
         Self::Cut,
@@ -42,6 +46,8 @@ impl fmt::Display for Kind {
         f.pad(match self {
             Self::KillNode => "node killed (SIGKILL) and restarted",
             Self::KillRouter => "router killed (SIGKILL) and restarted",
+            Self::KillAllNodes => "all nodes killed at once and restarted",
+            Self::Stop => "process stopped (SIGTERM) and restarted",
             Self::FreezeNode => "node frozen (SIGSTOP)",
             Self::FreezeRouter => "router frozen (SIGSTOP)",
             Self::Cut => "network cut: connections closed, none made",
@@ -60,6 +66,10 @@ impl fmt::Display for Kind {
 pub(super) enum Fault {
     /// SIGKILL; started again at the end.
     Kill(Party),
+    /// SIGKILL to this many nodes: all of them; started again at the end.
+    KillAllNodes(usize),
+    /// SIGTERM: requests under way may end; started again at the end.
+    Stop(Party),
     /// SIGSTOP; SIGCONT at the end.
     Freeze(Party),
     /// A rule of the network.
@@ -76,6 +86,8 @@ impl Fault {
         match self {
             Self::Kill(Party::Node(_)) => Kind::KillNode,
             Self::Kill(Party::Router(_)) => Kind::KillRouter,
+            Self::KillAllNodes(_) => Kind::KillAllNodes,
+            Self::Stop(_) => Kind::Stop,
             Self::Freeze(Party::Node(_)) => Kind::FreezeNode,
             Self::Freeze(Party::Router(_)) => Kind::FreezeRouter,
             Self::Network(_, Rule::Hold) => Kind::Hold,
@@ -88,11 +100,14 @@ impl Fault {
         }
     }
 
-    /// The process that stands still or ends, if one does.
-    pub(super) fn stops(&self) -> Option<Party> {
+    /// The processes that stand still or end.
+    pub(super) fn stops(&self) -> Vec<Party> {
         match self {
-            Self::Kill(party) | Self::Freeze(party) | Self::FillDisk(party, _) => Some(*party),
-            Self::Network(..) | Self::SkewClock(..) => None,
+            Self::Kill(party) | Self::Stop(party) | Self::Freeze(party) | Self::FillDisk(party, _) => {
+                vec![*party]
+            }
+            Self::KillAllNodes(nodes) => (1..=*nodes).map(Party::Node).collect(),
+            Self::Network(..) | Self::SkewClock(..) => Vec::new(),
         }
     }
 }
@@ -101,6 +116,8 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Kill(party) => write!(f, "kill {party}"),
+            Self::KillAllNodes(_) => f.write_str("kill all nodes"),
+            Self::Stop(party) => write!(f, "stop {party}"),
             Self::Freeze(party) => write!(f, "freeze {party}"),
             Self::Network(span, rule) => write!(f, "{rule:?} {span}"),
             Self::FillDisk(party, reserve) => write!(f, "fill disk of {party} to {reserve:.2}"),

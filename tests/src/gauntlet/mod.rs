@@ -46,6 +46,9 @@ const STATES_MAX: usize = 2_000_000;
 /// Attempts at reading a key when all faults are over; one should do.
 const FINAL_ATTEMPTS: usize = 3;
 
+/// The number of the client that reads everything in the end; the others count from 1.
+const LAST_CLIENT: u32 = 0;
+
 /// One process of the cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Party {
@@ -110,7 +113,7 @@ impl Gauntlet {
             recorder.unexpected(ended);
         }
         arena.ready().await;
-        let last = Caller::new(0, self.seed, &routers, Arc::clone(&recorder), false);
+        let last = Caller::new(LAST_CLIENT, self.seed, &routers, Arc::clone(&recorder), false);
         read_everything(last, routers.len()).await;
 
         let harm = Harm::of(&arena.network.rules.effects);

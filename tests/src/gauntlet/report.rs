@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use roundtable_simulation::checker::{Call, Operation, Verdict};
 
+use super::LAST_CLIENT;
 use super::fault::Kind;
 use super::network::Effects;
 use super::recorder::Tally;
@@ -41,7 +42,7 @@ pub(super) struct KeyReport {
     key: String,
     operations: usize,
     in_doubt: usize,
-    /// The longest time in which no call on it was answered.
+    /// The longest time in which no call on it was answered while clients worked on it.
     longest_gap: Duration,
     verdict: Verdict,
 }
@@ -50,8 +51,10 @@ impl KeyReport {
     /// Figures of a history.
     pub(super) fn of(key: String, history: &[Operation], verdict: Verdict) -> Self {
         let calls = || history.iter().filter(|operation| !matches!(operation.call, Call::Expiry(_)));
-        let mut times: Vec<u64> = calls().filter_map(|operation| operation.ended.map(|(at, _)| at)).collect();
-        times.extend(calls().map(|operation| operation.invoked).min());
+        let working = || calls().filter(|operation| operation.client != LAST_CLIENT);
+        let mut times: Vec<u64> =
+            working().filter_map(|operation| operation.ended.map(|(at, _)| at)).collect();
+        times.extend(working().map(|operation| operation.invoked).min());
         times.sort_unstable();
         let gaps = times.iter().zip(times.iter().skip(1)).map(|(before, after)| after - before);
         Self {

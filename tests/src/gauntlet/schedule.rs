@@ -14,7 +14,7 @@ use crate::gauntlet::network::{Direction, Rule, Span};
 /// Faults begin after this, and end this long before the end.
 const CALM: Duration = Duration::from_millis(700);
 /// The time between the beginnings of two faults.
-const GAP_MS: std::ops::Range<u64> = 100..600;
+const GAP_MS: std::ops::Range<u64> = 200..900;
 /// A restarted process is not counted on again before this.
 const RECOVERY: Duration = Duration::from_millis(2_500);
 /// How often a second process fails while one is down or recovers: then a majority may be missing.
@@ -40,22 +40,22 @@ impl Schedule {
     pub(super) fn draw(seed: u64, length: Duration, nodes: usize, routers: usize, clocks: bool) -> Self {
         let rng = StdRng::seed_from_u64(seed);
         let mut draw = Draw { rng, nodes, routers, away: BTreeMap::new(), skewed: BTreeMap::new() };
-        let mut deck = Vec::new();
+        let mut deck: Vec<Kind> = Vec::new();
         let mut planned = Vec::new();
         let mut now = CALM;
         while now + CALM < length {
-            if deck.is_empty() {
-                // Every kind comes once before any comes again.
-                deck = Kind::ALL.to_vec();
-                deck.shuffle(&mut draw.rng);
+            // Every kind comes once before any comes again, unless it cannot come now.
+            if deck.len() < Kind::ALL.len() / 2 {
+                let may_skew = clocks && now >= length / 2;
+                let mut more = Kind::ALL.to_vec();
+                more.retain(|kind| may_skew || *kind != Kind::SkewClock);
+                more.shuffle(&mut draw.rng);
+                deck.extend(more);
             }
-            let is_late = now >= length / 2;
-            let chosen = deck.iter().position(|kind| *kind != Kind::SkewClock || (clocks && is_late));
-            let Some(kind) = chosen.map(|place| deck.remove(place)) else {
-                deck.clear();
-                continue;
-            };
-            if let Some((fault, lasts)) = draw.fault(kind, now) {
+            let may_come = |(place, kind): (usize, &Kind)| Some((place, draw.fault(*kind, now)?));
+            let drawn = deck.iter().enumerate().find_map(may_come);
+            if let Some((place, (fault, lasts))) = drawn {
+                deck.remove(place);
                 planned.push(Planned { from: now, until: (now + lasts).min(length - CALM), fault });
             }
             now += Duration::from_millis(draw.rng.random_range(GAP_MS));
@@ -92,12 +92,16 @@ impl Draw {
         let lasts_ms = match kind {
             Kind::FillDisk => 1_500..3_000,
             Kind::SkewClock => 1_000..4_000,
+            // Now and then longer than routers wait for an answer.
+            _ if self.rng.random_bool(0.1) => 1_800..3_500,
             _ => 150..1_800,
         };
         let lasts = Duration::from_millis(self.rng.random_range(lasts_ms));
         let fault = match kind {
             Kind::KillNode => Fault::Kill(self.node()),
             Kind::KillRouter => Fault::Kill(self.router()),
+            Kind::KillAllNodes => Fault::KillAllNodes(self.nodes),
+            Kind::Stop => Fault::Stop(if self.rng.random() { self.node() } else { self.router() }),
             Kind::FreezeNode => Fault::Freeze(self.node()),
             Kind::FreezeRouter => Fault::Freeze(self.router()),
             Kind::Cut => Fault::Network(self.span(), Rule::Cut),
@@ -117,17 +121,20 @@ impl Draw {
     fn may_hit(&mut self, fault: &Fault, now: Duration, lasts: Duration) -> bool {
         if let Fault::SkewClock(party, _) = fault {
             let is_free = self.skewed.get(party).is_none_or(|until| *until < now);
-            self.skewed.insert(*party, now + lasts);
+            if is_free {
+                self.skewed.insert(*party, now + lasts);
+            }
             return is_free;
         }
-        let Some(party) = fault.stops() else { return true };
+        let stopped = fault.stops();
+        let Some(first) = stopped.first() else { return true };
         self.away.retain(|_, until| *until > now);
-        let same_role = |other: &Party| std::mem::discriminant(other) == std::mem::discriminant(&party);
-        let is_away = self.away.contains_key(&party);
+        let same_role = |other: &Party| std::mem::discriminant(other) == std::mem::discriminant(first);
+        let is_away = stopped.iter().any(|party| self.away.contains_key(party));
         let other_is_away = self.away.keys().any(same_role);
         let may = !is_away && (!other_is_away || self.rng.random_bool(SECOND_FAILS));
         if may {
-            self.away.insert(party, now + lasts + RECOVERY);
+            self.away.extend(stopped.into_iter().map(|party| (party, now + lasts + RECOVERY)));
         }
         may
     }
@@ -188,8 +195,9 @@ mod tests {
         for seed in 0..50 {
             let mut until: BTreeMap<Party, Duration> = BTreeMap::new();
             for planned in schedule(seed).0 {
-                let Some(party) = planned.fault.stops() else { continue };
-                assert!(until.insert(party, planned.until).is_none_or(|before| before < planned.from));
+                for party in planned.fault.stops() {
+                    assert!(until.insert(party, planned.until).is_none_or(|before| before < planned.from));
+                }
             }
         }
     }
