@@ -35,5 +35,5 @@ step "tests"
 if command -v cargo-nextest >/dev/null; then
   scripts/cargo.sh nextest run --release --workspace
 else
-  scripts/cargo.sh test --release --workspace --all-targets
+  scripts/cargo.sh test --release --workspace --lib --bins --tests --examples
 fi

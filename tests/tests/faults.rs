@@ -11,6 +11,7 @@ use roundtable_tests::{Cluster, Http, Layout, eventually, idempotency_key, progr
 use serde_json::Value;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::Mutex;
 use tokio::task::JoinSet;
 
 /// The distribution's package `unicode-data`: a record a line, fields separated by semicolons, the first the key.
@@ -19,6 +20,9 @@ const RECORDS_MIN: usize = 30_000;
 const LAYOUT: [&str; 4] = ["--format", "tsv", "--delimiter", ";"];
 /// The claim.
 const SLOWEST_MS_MAX: u64 = 1_000;
+
+/// These tests make claims about time, so they run one at a time: where all tests of a file share a process.
+static ALONE: Mutex<()> = Mutex::const_new(());
 
 /// The records in the order of their keys, each with its line end: what an export must be.
 fn unicode_data() -> Vec<String> {
@@ -107,6 +111,7 @@ async fn failures(router: &Http) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn import_with_a_node_killed_and_another_frozen_is_complete_and_never_stalls() {
+    let _alone = ALONE.lock().await;
     let records = unicode_data();
     let mut cluster = Cluster::start().await;
     let router = cluster.router(1);
@@ -150,6 +155,7 @@ async fn import_with_a_node_killed_and_another_frozen_is_complete_and_never_stal
 #[tokio::test(flavor = "multi_thread")]
 async fn every_acknowledged_write_survives_sigkill_of_all_processes_under_load() {
     const WRITERS: usize = 32;
+    let _alone = ALONE.lock().await;
     let mut cluster = Cluster::start_with(Layout { routers: 2, ..Layout::default() }).await;
     for round in 0..3_u64 {
         let acknowledged = Arc::new(AtomicU64::new(0));
@@ -236,6 +242,7 @@ async fn write_until_it_breaks(
 
 #[tokio::test(flavor = "multi_thread")]
 async fn stale_node_never_answers_for_what_it_missed() {
+    let _alone = ALONE.lock().await;
     let mut cluster = Cluster::start().await;
     let router = cluster.router(1);
     for number in 0..200 {
@@ -268,6 +275,7 @@ async fn stale_node_never_answers_for_what_it_missed() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nodes_taken_down_in_turn_lose_nothing_and_stop_nobody() {
+    let _alone = ALONE.lock().await;
     let mut cluster = Cluster::start().await;
     let router = cluster.router(1);
     let mut expected = 0;
