@@ -17,10 +17,12 @@ pub(crate) enum Fault {
     Cut(usize, usize, Direction, u64),
     /// The network gets worse or better.
     Weather,
-    /// A clock jumps.
-    NodeClock(usize, i64),
-    /// A router's clock jumps.
-    RouterClock(usize, i64),
+    /// A node's clock jumps by so many milliseconds off the true time, and drifts by so many parts in a million.
+    NodeClock(usize, i64, i64),
+    /// A router's clock does.
+    RouterClock(usize, i64, i64),
+    /// The node's next sync fails: it stops.
+    FailSync(usize),
     /// The node's disk has this much room from now on.
     Space(usize, DiskSpace),
     /// The node's directory is lost for good.
@@ -35,12 +37,26 @@ pub(crate) enum Direction {
     Both,
 }
 
+/// Which faults strike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum FaultMix {
+    /// All kinds.
+    #[default]
+    All,
+    /// Nodes are killed and start again at once: what they promised and had not written is put to the test.
+    Restarts,
+}
+
 /// Draws the next fault.
-pub(crate) fn draw(rng: &mut Rng, nodes: usize, routers: usize) -> Fault {
+pub(crate) fn draw(mix: FaultMix, rng: &mut Rng, nodes: usize, routers: usize) -> Fault {
     let node = below(rng, nodes);
+    if mix == FaultMix::Restarts {
+        return Fault::KillNode(node, 500 + rng.up_to(5_000));
+    }
     let router = below(rng, routers);
     let skew_ms = i64::try_from(rng.up_to(16_000)).unwrap_or(0) - 8_000;
-    match rng.up_to(19) {
+    let drift_ppm = i64::try_from(rng.up_to(100_000)).unwrap_or(0) - 50_000;
+    match rng.up_to(20) {
         0..=4 => {
             let down_us_max = if rng.up_to(1) == 0 { 20_000 } else { 2_000_000 };
             Fault::KillNode(node, 1_000 + rng.up_to(down_us_max))
@@ -57,8 +73,8 @@ pub(crate) fn draw(rng: &mut Rng, nodes: usize, routers: usize) -> Fault {
             Fault::Cut(router, node, direction, 10_000 + rng.up_to(2_000_000))
         }
         14 | 15 => Fault::Weather,
-        16 => Fault::NodeClock(node, skew_ms / 8),
-        17 => Fault::RouterClock(router, skew_ms),
+        16 => Fault::NodeClock(node, skew_ms / 8, drift_ppm),
+        17 => Fault::RouterClock(router, skew_ms, drift_ppm),
         18 => {
             let space = match rng.up_to(2) {
                 0 => DiskSpace::Enough,
@@ -67,6 +83,7 @@ pub(crate) fn draw(rng: &mut Rng, nodes: usize, routers: usize) -> Fault {
             };
             Fault::Space(node, space)
         }
+        19 => Fault::FailSync(node),
         _ => Fault::LoseDirectory(node),
     }
 }

@@ -6,6 +6,7 @@
 //! property; [`Variant`] breaks the cluster on purpose, to see that the properties notice.
 
 pub mod checker;
+mod clock;
 mod disk;
 mod faults;
 mod network;
@@ -17,8 +18,9 @@ mod variant;
 mod workload;
 mod world;
 
+pub use faults::FaultMix;
 pub use properties::Violation;
-pub use report::Report;
+pub use report::{Paths, Report};
 pub use variant::Variant;
 pub use workload::WorkloadConfig;
 pub use world::{Plan, run};

@@ -44,9 +44,14 @@ fn main() -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Plays a seed in both its plans, with the seed told first.
+/// Plays a seed in each of its plans, with the seed told first.
 fn play(out: &mut impl Write, seed: u64, variant: Variant) -> std::io::Result<bool> {
-    for (name, plan) in [("standard", Plan::standard(seed)), ("harsh", Plan::harsh(seed))] {
+    let plans = [
+        ("standard", Plan::standard(seed)),
+        ("harsh", Plan::harsh(seed)),
+        ("restless", Plan::restless(seed)),
+    ];
+    for (name, plan) in plans {
         write!(out, "seed {seed} {name}: ")?;
         out.flush()?;
         match run(Plan { variant, ..plan }) {

@@ -7,6 +7,7 @@ use roundtable_consensus::{
     Replica, ReplicaConfig, Reply, ReplyBody, Request, Rng, StripedPromises, Ticket, Write,
 };
 
+use crate::clock::WallClock;
 use crate::disk::Disk;
 use crate::variant::Variant;
 
@@ -37,7 +38,9 @@ pub(crate) struct Node {
     /// Counts the lives of the process.
     pub(crate) life: u32,
     pub(crate) frozen: bool,
-    pub(crate) clock_skew_ms: i64,
+    pub(crate) clock: WallClock,
+    /// The next sync fails.
+    pub(crate) sync_fails: bool,
     pub(crate) space: DiskSpace,
     inbox: VecDeque<(Asker, Request)>,
     queue: Vec<(Ticket, Write)>,
@@ -54,7 +57,8 @@ impl Node {
             storage_configured: 0,
             life: 0,
             frozen: false,
-            clock_skew_ms: 0,
+            clock: WallClock::default(),
+            sync_fails: false,
             space: DiskSpace::Enough,
             inbox: VecDeque::new(),
             queue: Vec::new(),
@@ -70,7 +74,7 @@ impl Node {
     }
 
     pub(crate) fn clock_ms(&self, true_ms: u64) -> u64 {
-        true_ms.saturating_add_signed(self.clock_skew_ms)
+        self.clock.read(true_ms)
     }
 
     /// Whether the node would vote, as its answer to a probe tells.
@@ -103,6 +107,7 @@ impl Node {
         }
         self.replica = None;
         self.frozen = false;
+        self.sync_fails = false;
         self.queue.clear();
         self.syncing.clear();
         let unread = self.inbox.drain(..).map(|(asker, request)| (asker, request.id));

@@ -2,6 +2,23 @@
 
 use std::fmt;
 
+/// How often the routers took their less usual paths: a run that never did has not tested them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Paths {
+    /// Rounds without a majority.
+    pub rounds_failed: u64,
+    /// Reads that needed an identity round.
+    pub read_fallbacks: u64,
+    /// Reads and refusals answered in one trip.
+    pub one_trip_answers: u64,
+    /// Operations that shared a round.
+    pub operations_combined: u64,
+    /// Times a further replica was asked.
+    pub hedges: u64,
+    /// Times a clock was pulled back.
+    pub clock_pull_backs: u64,
+}
+
 /// Counts of one run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
@@ -11,6 +28,8 @@ pub struct Report {
     pub in_doubt: u64,
     /// Of these, changes that were refused as never applied.
     pub never_applied: u64,
+    /// The routers' paths.
+    pub paths: Paths,
     /// Faults that struck.
     pub faults: u64,
     /// Messages that were delivered.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use roundtable_consensus::{
-    Answer, Coordinator, CoordinatorConfig, Effects, Failure, Health, HealthConfig, Key, Lane, NodeIndex,
-    Now, PartitionId, ReplicaSet, Reply, Request, Rng, Submit, Task, Token,
+    Answer, Coordinator, CoordinatorConfig, CoordinatorStats, Effects, Failure, Health, HealthConfig, Key,
+    Lane, NodeIndex, Now, PartitionId, ReplicaSet, Reply, Request, Rng, Submit, Task, Token,
 };
+
+use crate::clock::WallClock;
 
 const HEALTH: HealthConfig = HealthConfig {
     suspect_after_us: 100_000,
@@ -32,7 +34,7 @@ pub(crate) struct Router {
     batches: BTreeMap<u64, u64>,
     /// Counts the lives of the process.
     pub(crate) life: u32,
-    pub(crate) clock_skew_ms: i64,
+    pub(crate) clock: WallClock,
     next_token: u64,
 }
 
@@ -43,14 +45,14 @@ impl Router {
             health: (0..nodes).map(|_| Health::new(HEALTH, rng.next_u64())).collect(),
             batches: BTreeMap::new(),
             life,
-            clock_skew_ms: 0,
+            clock: WallClock::default(),
             next_token: 0,
         }
     }
 
     pub(crate) fn now(&self, true_us: u64, start_ms: u64) -> Now {
         let true_ms = start_ms + true_us / 1_000;
-        Now { wall_ms: true_ms.saturating_add_signed(self.clock_skew_ms), mono_us: true_us }
+        Now { wall_ms: self.clock.read(true_ms), mono_us: true_us }
     }
 
     /// The router's corrected clock, which judges births and fixes ends.
@@ -131,6 +133,11 @@ impl Router {
     pub(crate) fn next_timer_us(&self) -> Option<u64> {
         let health = self.health.iter().filter_map(Health::next_timer_us).min();
         self.coordinator.next_timer_us().into_iter().chain(health).min()
+    }
+
+    /// What the coordinator has done in this life.
+    pub(crate) fn stats(&self) -> CoordinatorStats {
+        self.coordinator.stats()
     }
 
     /// Nothing is left behind once nobody waits.

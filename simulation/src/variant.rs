@@ -25,11 +25,13 @@ pub enum Variant {
     AmnesiacVotes,
     /// Nodes forget promises while they run.
     PromisesForgotten,
+    /// Routers refuse a condition that one replica says does not hold.
+    RefusesForOneReplica,
 }
 
 impl Variant {
     /// All that must be caught.
-    pub const BROKEN: [Self; 7] = [
+    pub const BROKEN: [Self; 8] = [
         Self::NoHorizon,
         Self::AnswersBeforeSync,
         Self::ReadsFromOneReplica,
@@ -37,6 +39,7 @@ impl Variant {
         Self::HistoryForgotten,
         Self::AmnesiacVotes,
         Self::PromisesForgotten,
+        Self::RefusesForOneReplica,
     ];
 
     fn name(self) -> &'static str {
@@ -49,6 +52,7 @@ impl Variant {
             Self::HistoryForgotten => "history-forgotten",
             Self::AmnesiacVotes => "amnesiac-votes",
             Self::PromisesForgotten => "promises-forgotten",
+            Self::RefusesForOneReplica => "refuses-for-one-replica",
         }
     }
 }

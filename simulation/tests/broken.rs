@@ -8,8 +8,9 @@ use roundtable_simulation::{Plan, Variant, run};
 const SEEDS_MAX: u64 = 400;
 
 fn seed_that_catches(variant: Variant) -> Option<(u64, String)> {
-    (0..SEEDS_MAX).find_map(|seed| {
-        let plan = Plan { variant, ..Plan::harsh(seed) };
+    let plans = (0..SEEDS_MAX).flat_map(|seed| [(seed, Plan::harsh(seed)), (seed, Plan::restless(seed))]);
+    plans.into_iter().find_map(|(seed, plan)| {
+        let plan = Plan { variant, ..plan };
         match catch_unwind(AssertUnwindSafe(|| run(plan))) {
             Ok(Err(violation)) if violation.is_unsafe() => Some((seed, violation.to_string())),
             Ok(_) => None,

@@ -1,24 +1,38 @@
 //! A fixed set of seeds, and every seed that ever failed.
 
-use roundtable_simulation::{Plan, run};
+use roundtable_simulation::{Paths, Plan, run};
 
 /// Seeds that once showed a fault; they stay.
 const ONCE_FAILED: &[u64] = &[];
 
-fn play(seed: u64, plan: Plan) {
+fn play(seed: u64, plan: Plan) -> Paths {
     println!("seed {seed}: replay with `make sim SEED={seed}`");
     match run(plan) {
-        Ok(report) => println!("{report}"),
+        Ok(report) => {
+            println!("{report}");
+            report.paths
+        }
         Err(violation) => panic!("seed {seed}: {violation}"),
     }
 }
 
 #[test]
 fn a_fixed_set_of_seeds_holds_every_property() {
-    for seed in 0..150 {
-        play(seed, Plan::standard(seed));
-        play(seed, Plan::harsh(seed));
+    let mut paths = Vec::new();
+    for seed in 0..500 {
+        paths.extend([play(seed, Plan::standard(seed)), play(seed, Plan::harsh(seed))]);
+        if seed % 10 == 0 {
+            play(seed, Plan::restless(seed));
+        }
     }
+    // A check that never meets what it is about proves nothing.
+    let taken = |count: fn(&Paths) -> u64| paths.iter().filter(|run| count(run) > 0).count();
+    assert!(taken(|run| run.rounds_failed) > 100);
+    assert!(taken(|run| run.read_fallbacks) > 100);
+    assert!(taken(|run| run.one_trip_answers) > 100);
+    assert!(taken(|run| run.operations_combined) > 100);
+    assert!(taken(|run| run.hedges) > 100);
+    assert!(taken(|run| run.clock_pull_backs) > 10);
 }
 
 #[test]
@@ -26,6 +40,7 @@ fn every_seed_that_ever_failed_holds_every_property() {
     for seed in ONCE_FAILED {
         play(*seed, Plan::standard(*seed));
         play(*seed, Plan::harsh(*seed));
+        play(*seed, Plan::restless(*seed));
     }
 }
 

@@ -3,6 +3,7 @@
 use roundtable_consensus::DiskSpace;
 
 use super::{Event, World};
+use crate::clock::WallClock;
 use crate::faults::{Direction, Fault, draw};
 use crate::network::Network;
 use crate::router::Router;
@@ -13,7 +14,7 @@ impl World {
             return;
         }
         self.report.faults += 1;
-        let fault = draw(&mut self.rng, self.nodes.len(), self.routers.len());
+        let fault = draw(self.plan.fault_mix, &mut self.rng, self.nodes.len(), self.routers.len());
         match fault {
             Fault::KillNode(node, down_us) => self.kill_node(node, down_us),
             Fault::KillAll(down_us) => {
@@ -39,14 +40,21 @@ impl World {
                 self.network.loss_percent = self.rng.up_to(15);
                 self.network.repeat_percent = self.rng.up_to(15);
             }
-            Fault::NodeClock(number, skew_ms) => {
+            Fault::NodeClock(number, skew_ms, drift_ppm) => {
+                let clock = WallClock { skew_ms, drift_ppm, drifts_since_ms: self.true_ms() };
                 if let Some(node) = self.nodes.get_mut(number) {
-                    node.clock_skew_ms = skew_ms;
+                    node.clock = clock;
                 }
             }
-            Fault::RouterClock(number, skew_ms) => {
+            Fault::RouterClock(number, skew_ms, drift_ppm) => {
+                let clock = WallClock { skew_ms, drift_ppm, drifts_since_ms: self.true_ms() };
                 if let Some(router) = self.routers.get_mut(number) {
-                    router.clock_skew_ms = skew_ms;
+                    router.clock = clock;
+                }
+            }
+            Fault::FailSync(number) => {
+                if let Some(node) = self.nodes.get_mut(number).filter(|node| node.is_up()) {
+                    node.sync_fails = true;
                 }
             }
             Fault::Space(number, space) => {
@@ -60,7 +68,7 @@ impl World {
         self.schedule(pause_us, Event::Fault);
     }
 
-    fn kill_node(&mut self, number: usize, down_us: u64) {
+    pub(super) fn kill_node(&mut self, number: usize, down_us: u64) {
         let Some(node) = self.nodes.get_mut(number).filter(|node| node.is_up()) else { return };
         let life = node.life;
         for (asker, id) in node.crash(&mut self.rng) {
@@ -85,10 +93,11 @@ impl World {
 
     fn kill_router(&mut self, number: usize) {
         let nodes = self.nodes.len();
+        self.note_stats(number);
         let Some(router) = self.routers.get_mut(number) else { return };
-        let (life, skew_ms) = (router.life, router.clock_skew_ms);
+        let (life, clock) = (router.life, router.clock);
         *router = Router::new(nodes, life + 1, &mut self.rng);
-        router.clock_skew_ms = skew_ms;
+        router.clock = clock;
         let orphans: Vec<_> = (self.callers.iter())
             .filter(|((router, of_life, _), _)| *router == number && *of_life == life)
             .map(|(token, caller)| (*token, caller.client))
@@ -125,11 +134,12 @@ impl World {
         self.faults_on = false;
         self.network = Network::calm();
         for router in &mut self.routers {
-            router.clock_skew_ms = 0;
+            router.clock = WallClock::default();
         }
         for number in 0..self.nodes.len() {
             let Some(node) = self.nodes.get_mut(number) else { continue };
-            node.clock_skew_ms = 0;
+            node.clock = WallClock::default();
+            node.sync_fails = false;
             node.space = DiskSpace::Enough;
             let (life, frozen, up) = (node.life, node.frozen, node.is_up());
             if !up {

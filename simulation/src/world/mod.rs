@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use roundtable_consensus::{Key, NodeIndex, Register, ReplicaSet, Reply, Request, Rng, Token};
 
-use crate::faults::Direction;
+use crate::faults::{Direction, FaultMix};
 use crate::network::Network;
 use crate::node::{Asker, Node};
 use crate::properties::{Agreement, Lineage, Violation, judge_histories};
@@ -40,6 +40,8 @@ pub struct Plan {
     pub workload: WorkloadConfig,
     /// The mean time between faults in microseconds; 0 for none.
     pub fault_every_us: u64,
+    /// Which faults.
+    pub fault_mix: FaultMix,
     /// How far each router's clock is off from the start, in milliseconds; 0 for routers beyond the list.
     pub router_skew_ms: Vec<i64>,
     /// How far each node's clock is off from the start, in milliseconds; 0 for nodes beyond the list.
@@ -58,6 +60,7 @@ impl Plan {
             routers: if seed.is_multiple_of(2) { 3 } else { 2 },
             workload: WorkloadConfig { clients: 6, keys: 2, calls: 40 },
             fault_every_us: 400_000,
+            fault_mix: FaultMix::All,
             router_skew_ms: Vec::new(),
             node_skew_ms: Vec::new(),
             variant: Variant::Sound,
@@ -76,6 +79,12 @@ impl Plan {
             node_skew_ms,
             ..Self::standard(seed)
         }
+    }
+
+    /// A plan in which nodes restart all the time, in the middle of rounds.
+    #[must_use]
+    pub fn restless(seed: u64) -> Self {
+        Self { fault_every_us: 15_000, fault_mix: FaultMix::Restarts, ..Self::harsh(seed) }
     }
 
     /// A plan with more of everything that breaks a broken variant: one value and one counter under many hands, and
@@ -154,12 +163,12 @@ impl World {
         let mut rng = Rng::new(plan.seed);
         let mut nodes: Vec<Node> = (0..plan.nodes).map(|_| Node::new(plan.variant)).collect();
         for (node, skew_ms) in nodes.iter_mut().zip(&plan.node_skew_ms) {
-            node.clock_skew_ms = *skew_ms;
+            node.clock.skew_ms = *skew_ms;
         }
         let mut routers: Vec<Router> =
             (0..plan.routers).map(|_| Router::new(plan.nodes, 1, &mut rng)).collect();
         for (router, skew_ms) in routers.iter_mut().zip(&plan.router_skew_ms) {
-            router.clock_skew_ms = *skew_ms;
+            router.clock.skew_ms = *skew_ms;
         }
         let members = (0..u16::try_from(plan.nodes).unwrap_or(u16::MAX)).map(NodeIndex).collect();
         Self {
@@ -201,6 +210,7 @@ impl World {
         self.run_until(|world| world.now_us >= settled_us)?;
         self.audit()?;
         self.report.undecided = judge_histories(&self.record.histories)?;
+        (0..self.routers.len()).for_each(|router| self.note_stats(router));
         self.report.calls = self.record.calls;
         self.report.in_doubt = self.record.in_doubt;
         self.report.never_applied = self.record.never_applied;
@@ -289,6 +299,18 @@ impl World {
     fn schedule(&mut self, delay_us: u64, event: Event) {
         self.serial += 1;
         self.events.insert((self.now_us + delay_us, self.serial), event);
+    }
+
+    /// Adds what a router has done in its life to the report.
+    fn note_stats(&mut self, router: usize) {
+        let Some(stats) = self.routers.get(router).map(Router::stats) else { return };
+        let paths = &mut self.report.paths;
+        paths.rounds_failed += stats.rounds_failed;
+        paths.read_fallbacks += stats.read_fallbacks;
+        paths.one_trip_answers += stats.one_trip_answers;
+        paths.operations_combined += stats.operations_combined;
+        paths.hedges += stats.hedges;
+        paths.clock_pull_backs += stats.clock_pull_backs;
     }
 
     fn true_ms(&self) -> u64 {

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use roundtable_consensus::{
-    Answer, Failure, NodeIndex, Now, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Task,
+    Answer, Failure, Key, NodeIndex, Now, Outcome, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Task,
+    refusal,
 };
 
 use super::{Caller, Event, START_MS, World};
@@ -95,6 +96,11 @@ impl World {
         let Some(node) = self.nodes.get_mut(number).filter(|node| node.life == life && node.is_up()) else {
             return;
         };
+        if node.sync_fails {
+            // Nothing is answered after a failed sync: the process ends, and may find the writes on its disk or not.
+            self.kill_node(number, 300_000);
+            return;
+        }
         let (leaving, sync) = node.synced();
         self.carry_on(number, leaving, sync);
     }
@@ -200,11 +206,15 @@ impl World {
             return;
         }
         let (Some(task), Some(pending)) = (client.task(hybrid_ms), &client.pending) else { return };
+        let key = pending.key.clone();
+        if let Some(refused) = self.refusal_of_one_replica(&task, &key, hybrid_ms) {
+            self.end_call(number, Some(Ok(Answer::Settled(refused))));
+            return;
+        }
         let task = match (task, self.plan.variant) {
             (Task::Read, Variant::ReadsFromOneReplica) => Task::ReadEventual,
             (task, _) => task,
         };
-        let key = pending.key.clone();
         let now_us = self.now_us;
         // The answer may come at once, before the token is known here.
         let mut at_once = Vec::new();
@@ -223,6 +233,17 @@ impl World {
                 self.end_call(caller.client, Some(answer));
             }
         }
+    }
+
+    /// What the variant of that name would answer: the sound product asks a majority.
+    fn refusal_of_one_replica(&mut self, task: &Task, key: &Key, now_ms: u64) -> Option<Outcome> {
+        let Task::Change(operation) = task else { return None };
+        if self.plan.variant != Variant::RefusesForOneReplica {
+            return None;
+        }
+        let place = usize::try_from(self.rng.up_to(self.nodes.len() as u64 - 1)).unwrap_or(0);
+        let stored = self.nodes.get(place)?.disk.read(key)?;
+        refusal(&stored.register, now_ms, operation)
     }
 
     fn replicas_for_call(&mut self) -> Arc<ReplicaSet> {
