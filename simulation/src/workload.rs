@@ -155,17 +155,17 @@ impl Client {
     pub(crate) fn on_answer(
         &mut self,
         true_us: u64,
-        answer: Option<Result<Answer, Failure>>,
+        answer: Option<&Result<Answer, Failure>>,
         record: &mut Record,
     ) -> Next {
         let Some(mut pending) = self.pending.take() else { return Next::Done };
-        let ending = answer.as_ref().and_then(|answer| answer.as_ref().ok()).and_then(ending);
+        let ending = answer.and_then(|answer| answer.as_ref().ok()).and_then(ending);
         if let Some(ending) = ending {
             self.notice(&pending.key, &ending);
             record.add(self.number, &pending, Some((true_us, ending)));
             return Next::Done;
         }
-        let refused = matches!(answer, Some(Err(failure)) if failure != Failure::Unknown);
+        let refused = matches!(answer, Some(Err(failure)) if *failure != Failure::Unknown);
         let forgotten = matches!(answer, Some(Ok(_)));
         if pending.call == Call::Read {
             record.calls += 1;

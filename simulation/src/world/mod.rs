@@ -268,7 +268,7 @@ impl World {
         match timers.min() {
             Some((at_us, router)) if at_us < event_us => {
                 self.now_us = self.now_us.max(at_us);
-                self.with_router(router, |router, now, out| router.tick(now, out));
+                self.with_router(router, Router::tick);
             }
             _ => {
                 if let Some(((at_us, _), event)) = self.events.pop_first() {

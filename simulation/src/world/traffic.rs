@@ -37,7 +37,7 @@ impl World {
         for (token, answer) in out.answers {
             if let Some(caller) = self.callers.remove(&(number, asker.life, token)) {
                 self.note_answer(number, caller, &answer);
-                self.end_call(caller.client, Some(answer));
+                self.end_call(caller.client, Some(&answer));
             }
         }
     }
@@ -154,7 +154,7 @@ impl World {
         if self.is_alive(asker) {
             let node = NodeIndex(u16::try_from(number).unwrap_or(u16::MAX));
             self.with_router(asker.router, |router, now, out| {
-                router.on_reply(now, node, node_ms, reply, out)
+                router.on_reply(now, node, node_ms, reply, out);
             });
         }
     }
@@ -202,13 +202,13 @@ impl World {
         let (life, hybrid_ms) = (router.life, router.hybrid_ms(router.now(self.now_us, START_MS)));
         let Some(client) = self.clients.get(number) else { return };
         if !client.is_acceptable(hybrid_ms) {
-            self.end_call(number, Some(Err(Failure::ClockSkew)));
+            self.end_call(number, Some(&Err(Failure::ClockSkew)));
             return;
         }
         let (Some(task), Some(pending)) = (client.task(hybrid_ms), &client.pending) else { return };
         let key = pending.key.clone();
         if let Some(refused) = self.refusal_of_one_replica(&task, &key, hybrid_ms) {
-            self.end_call(number, Some(Ok(Answer::Settled(refused))));
+            self.end_call(number, Some(&Ok(Answer::Settled(refused))));
             return;
         }
         let task = match (task, self.plan.variant) {
@@ -230,7 +230,7 @@ impl World {
         for (answered, answer) in at_once {
             if let Some(caller) = self.callers.remove(&(router_number, life, answered)) {
                 self.note_answer(router_number, caller, &answer);
-                self.end_call(caller.client, Some(answer));
+                self.end_call(caller.client, Some(&answer));
             }
         }
     }
@@ -256,7 +256,7 @@ impl World {
     }
 
     /// A call ends, or goes on under its idempotency key; then the client pauses and makes the next.
-    pub(super) fn end_call(&mut self, number: usize, answer: Option<Result<Answer, Failure>>) {
+    pub(super) fn end_call(&mut self, number: usize, answer: Option<&Result<Answer, Failure>>) {
         let now_us = self.now_us;
         let Some(client) = self.clients.get_mut(number) else { return };
         let next = client.on_answer(now_us, answer, &mut self.record);
