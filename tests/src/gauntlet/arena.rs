@@ -28,6 +28,8 @@ pub(super) struct Arena {
     parties: Vec<Party>,
     /// Process ids of those that were started and not killed.
     running: BTreeMap<Party, i32>,
+    /// Processes that ended by themselves, or badly when they were told to.
+    deaths: Vec<String>,
 }
 
 impl Arena {
@@ -45,8 +47,8 @@ impl Arena {
         network.open(&cluster.node_addresses()).await;
         let parties =
             (1..=nodes).map(Party::Node).chain((1..=routers).map(Party::Router)).collect::<Vec<_>>();
-        let (clocks, running) = (BTreeMap::new(), BTreeMap::new());
-        let mut arena = Self { cluster, network, clocks, parties, running };
+        let (clocks, running, deaths) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        let mut arena = Self { cluster, network, clocks, parties, running, deaths };
         arena.equip();
         for party in arena.parties.clone() {
             arena.start_process(party);
@@ -110,6 +112,7 @@ impl Arena {
     }
 
     fn begin(&mut self, fault: Fault) {
+        fault.stops().into_iter().for_each(|party| self.note_death(party));
         match fault {
             Fault::Kill(party) => self.kill_process(party),
             Fault::KillAllNodes(_) => fault.stops().into_iter().for_each(|party| self.kill_process(party)),
@@ -133,8 +136,13 @@ impl Arena {
             Fault::Kill(_) | Fault::KillAllNodes(_) => {
                 fault.stops().into_iter().for_each(|party| self.start_process(party));
             }
-            // It has ended by now, or has had its time.
-            Fault::Stop(party) => self.restart_process(party),
+            Fault::Stop(party) => {
+                // It has ended well by now, or has had its time.
+                if self.process(party).exited().is_some_and(|status| !status.success()) {
+                    self.note_death(party);
+                }
+                self.restart_process(party);
+            }
             Fault::Freeze(party) => self.process(party).thaw(),
             Fault::FillDisk(party, _) => {
                 self.process(party).set_env(RESERVE, SMALL_RESERVE);
@@ -157,12 +165,15 @@ impl Arena {
         }
     }
 
-    /// How a process ended by itself, if one has: none may.
-    pub(super) fn ended_by_itself(&mut self) -> Option<String> {
-        let parties = self.parties.clone();
-        let ended =
-            |party: Party| self.process(party).exited().map(|status| format!("{party} ended: {status}"));
-        parties.into_iter().find_map(ended)
+    /// How processes ended by themselves, or badly when they were told to: none may.
+    pub(super) fn deaths(&mut self) -> Vec<String> {
+        self.parties.clone().into_iter().for_each(|party| self.note_death(party));
+        std::mem::take(&mut self.deaths)
+    }
+
+    fn note_death(&mut self, party: Party) {
+        let ended = self.process(party).exited();
+        self.deaths.extend(ended.map(|status| format!("{party} ended by itself or badly: {status}")));
     }
 
     fn process(&mut self, party: Party) -> &mut Process {

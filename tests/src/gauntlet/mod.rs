@@ -109,9 +109,7 @@ impl Gauntlet {
         while let Some(ended) = callers.join_next().await {
             ended.unwrap();
         }
-        if let Some(ended) = arena.ended_by_itself() {
-            recorder.unexpected(ended);
-        }
+        arena.deaths().into_iter().for_each(|death| recorder.unexpected(death));
         arena.ready().await;
         let last = Caller::new(LAST_CLIENT, self.seed, &routers, Arc::clone(&recorder), false);
         read_everything(last, routers.len()).await;
