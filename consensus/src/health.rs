@@ -207,6 +207,17 @@ impl Health {
         self.stand(Standing::Suspect, "an answer is overdue".to_owned())
     }
 
+    /// The node is missed, since another became unusable: if it is unusable itself, it may be back by now, so its
+    /// next probe is due at once and the pauses begin anew. Returns whether that brought a probe forward.
+    pub fn missed(&mut self, now_us: u64) -> bool {
+        if self.standing.is_usable() {
+            return false;
+        }
+        self.backoff_us = self.config.probe_backoff_us_min;
+        self.next_probe_us = self.next_probe_us.min(now_us);
+        true
+    }
+
     /// Whether a probe is due. If so it counts as sent: the caller sends it and reports how it went.
     pub fn start_probe(&mut self, now_us: u64) -> bool {
         let is_due = self.probe_sent_us.is_none() && self.next_probe_us <= now_us;

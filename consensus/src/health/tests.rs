@@ -86,6 +86,27 @@ fn probe_pauses_grow_with_jitter_up_to_the_limit() {
 }
 
 #[test]
+fn missed_node_is_probed_at_once_however_long_it_was_away() {
+    let mut health = Health::new(CONFIG, 1);
+    let mut now = 0;
+    for _ in 0..10 {
+        now = health.next_timer_us().unwrap();
+        assert!(health.start_probe(now));
+        health.probe_failed(now, "connection refused".to_owned());
+    }
+    assert!(health.next_timer_us().unwrap() > now + 100 * MS);
+    assert!(health.missed(now + 1));
+    assert!(health.start_probe(now + 1));
+    health.probe_failed(now + 1, "connection refused".to_owned());
+    assert!(health.next_timer_us().unwrap() <= now + 1 + 30 * MS, "the pauses begin anew");
+
+    let mut usable = up();
+    let next = usable.next_timer_us();
+    assert!(!usable.missed(5));
+    assert_eq!(usable.next_timer_us(), next);
+}
+
+#[test]
 fn unanswered_probe_of_a_busy_node_is_forgiven() {
     let mut health = up();
     let (batch, _) = health.batch_sent(999 * MS, Lane::Quick);

@@ -166,6 +166,20 @@ impl Engine {
             warn!(node_id = %link.target.node, standing = ?status.standing, detail = status.detail, "node is not usable");
         }
         self.tell_usable(link.node, usable);
+        if !usable {
+            self.look_for_others(link);
+        }
+    }
+
+    /// A node that was away may be back without the router knowing yet, and now its majority may hang on it.
+    fn look_for_others(&self, lost: &Link) {
+        let now_us = self.clock.mono_us();
+        for link in self.links.iter().filter(|link| link.node != lost.node) {
+            let brought_forward = link.health().missed(now_us);
+            if brought_forward {
+                link.wake_monitor();
+            }
+        }
     }
 
     /// Nothing goes over the link: what waits in its queues is lost. (What waits for a node that is only slow is
