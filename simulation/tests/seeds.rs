@@ -1,5 +1,7 @@
 //! A fixed set of seeds, and every seed that ever failed.
 
+#![expect(clippy::print_stdout, reason = "a failing run is replayed from what was printed")]
+
 use roundtable_simulation::{Paths, Plan, run};
 
 /// Seeds that once showed a fault; they stay.
