@@ -112,7 +112,8 @@ impl Arena {
     }
 
     fn begin(&mut self, fault: Fault) {
-        fault.stops().into_iter().for_each(|party| self.note_death(party));
+        // Nobody must send signals to a process that is gone.
+        fault.stops().into_iter().for_each(|party| self.revive(party));
         match fault {
             Fault::Kill(party) => self.kill_process(party),
             Fault::KillAllNodes(_) => fault.stops().into_iter().for_each(|party| self.kill_process(party)),
@@ -138,9 +139,9 @@ impl Arena {
             }
             Fault::Stop(party) => {
                 // It has ended well by now, or has had its time.
-                if self.process(party).exited().is_some_and(|status| !status.success()) {
-                    self.note_death(party);
-                }
+                let badly = self.process(party).exited().filter(|status| !status.success());
+                self.deaths
+                    .extend(badly.map(|status| format!("{party} was told to stop and ended with {status}")));
                 self.restart_process(party);
             }
             Fault::Freeze(party) => self.process(party).thaw(),
@@ -165,15 +166,18 @@ impl Arena {
         }
     }
 
-    /// How processes ended by themselves, or badly when they were told to: none may.
+    /// How processes ended by themselves, or badly when they were told to: none may. They run again after this.
     pub(super) fn deaths(&mut self) -> Vec<String> {
-        self.parties.clone().into_iter().for_each(|party| self.note_death(party));
+        self.parties.clone().into_iter().for_each(|party| self.revive(party));
         std::mem::take(&mut self.deaths)
     }
 
-    fn note_death(&mut self, party: Party) {
-        let ended = self.process(party).exited();
-        self.deaths.extend(ended.map(|status| format!("{party} ended by itself or badly: {status}")));
+    /// Starts a process again that has ended by itself, and takes a note.
+    fn revive(&mut self, party: Party) {
+        if let Some(status) = self.process(party).exited() {
+            self.deaths.push(format!("{party} ended by itself with {status}"));
+            self.restart_process(party);
+        }
     }
 
     fn process(&mut self, party: Party) -> &mut Process {
