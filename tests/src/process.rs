@@ -126,6 +126,7 @@ impl Process {
             // It may have ended by itself; either way it is gone after this.
             child.kill().ok();
             child.wait().unwrap();
+            clean_up_after_faketime(child.id());
         }
     }
 
@@ -206,6 +207,15 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         self.kill();
+    }
+}
+
+/// Removes what libfaketime leaves in shared memory when its process is killed: it refuses to start where another
+/// process with the same id left something.
+fn clean_up_after_faketime(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        // Mostly there is nothing.
+        std::fs::remove_file(Path::new("/dev/shm").join(name)).ok();
     }
 }
 

@@ -26,8 +26,6 @@ pub(super) struct Arena {
     pub(super) network: Network,
     clocks: BTreeMap<Party, Clock>,
     parties: Vec<Party>,
-    /// Process ids of those that were started and not killed.
-    running: BTreeMap<Party, i32>,
     /// Processes that ended by themselves, or badly when they were told to.
     deaths: Vec<String>,
 }
@@ -47,8 +45,8 @@ impl Arena {
         network.open(&cluster.node_addresses()).await;
         let parties =
             (1..=nodes).map(Party::Node).chain((1..=routers).map(Party::Router)).collect::<Vec<_>>();
-        let (clocks, running, deaths) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
-        let mut arena = Self { cluster, network, clocks, parties, running, deaths };
+        let (clocks, deaths) = (BTreeMap::new(), Vec::new());
+        let mut arena = Self { cluster, network, clocks, parties, deaths };
         arena.equip();
         for party in arena.parties.clone() {
             arena.start_process(party);
@@ -115,8 +113,8 @@ impl Arena {
         // Nobody must send signals to a process that is gone.
         fault.stops().into_iter().for_each(|party| self.revive(party));
         match fault {
-            Fault::Kill(party) => self.kill_process(party),
-            Fault::KillAllNodes(_) => fault.stops().into_iter().for_each(|party| self.kill_process(party)),
+            Fault::Kill(party) => self.process(party).kill(),
+            Fault::KillAllNodes(_) => fault.stops().into_iter().for_each(|party| self.process(party).kill()),
             Fault::Stop(party) => self.process(party).signal(Signal::TERM),
             Fault::Freeze(party) => self.process(party).freeze(),
             Fault::FillDisk(party, multiple) => {
@@ -192,18 +190,10 @@ impl Arena {
         process.start();
         let pid = process.pid().as_raw_nonzero().get();
         self.network.processes.register(party, pid);
-        self.running.insert(party, pid);
-    }
-
-    fn kill_process(&mut self, party: Party) {
-        self.process(party).kill();
-        if let Some(pid) = self.running.remove(&party) {
-            clock::clean_up(pid);
-        }
     }
 
     fn restart_process(&mut self, party: Party) {
-        self.kill_process(party);
+        self.process(party).kill();
         self.start_process(party);
     }
 
@@ -216,11 +206,5 @@ impl Arena {
     fn free_bytes(&self) -> u64 {
         let disk = rustix::fs::statvfs(self.cluster.folder()).unwrap();
         disk.f_bavail.saturating_mul(disk.f_frsize)
-    }
-}
-
-impl Drop for Arena {
-    fn drop(&mut self) {
-        self.parties.clone().into_iter().for_each(|party| self.kill_process(party));
     }
 }
