@@ -18,8 +18,8 @@ pub(crate) struct Acceptor {
 }
 
 impl Acceptor {
-    pub(crate) fn new() -> Self {
-        Self { replica: replica(Ballot::ZERO), disk: None, unsynced: None, horizon: Ballot::ZERO }
+    pub(crate) fn new(disk: Option<Register>) -> Self {
+        Self { replica: replica(Ballot::ZERO), disk, unsynced: None, horizon: Ballot::ZERO }
     }
 
     /// Handles one request as a node's shell does.

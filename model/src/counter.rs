@@ -2,52 +2,91 @@
 
 use std::collections::BTreeMap;
 
-use roundtable_consensus::{
-    Answer, Change, ClientKey, Condition, Content, Expiry, Hlc, OpId, Operation, Outcome, Register, Value,
-};
+use roundtable_consensus::Version;
 use stateright::semantics::SequentialSpec;
 
-/// One operation of a client.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Op {
-    /// Stores a number.
-    Put(i64),
-    /// Stores a number where there is none.
-    Create(i64),
-    /// Removes the number.
-    Delete,
-    /// Adds one.
-    Increment,
-    /// Reads.
-    Read,
-    /// An operation under a client's key; repeats have the same key.
-    Keyed(u8, Box<Op>),
-}
-
-/// How an operation ended.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Ret {
-    /// Stored where there was none.
-    Created,
-    /// Stored over another.
-    Replaced,
-    /// Removed.
-    Deleted,
-    /// There was nothing to remove.
-    NotFound,
-    /// The condition did not hold.
-    Refused,
-    /// The number after the addition.
-    Counted(i64),
-    /// The number read.
-    Number(Option<i64>),
-}
+use crate::{Op, Ret, What};
 
 /// One key: a number or nothing, and how each operation under a client's key ended.
+///
+/// The versions are the store's to choose. The first answer that shows the version of a change names it, and from
+/// then on every answer must show the same. A change whose version nobody was told has one that no client knows: a
+/// client knows only what it was told before, and that has its place earlier in the order.
+///
+/// A number stored with an end may end by itself, at one moment, once: time is one more caller, whose [`Op::End`] may
+/// take effect at any moment after the first clock has reached the end, or never.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Counter {
     number: Option<i64>,
-    settled: BTreeMap<u8, Ret>,
+    /// The number's version, once somebody was told.
+    version: Option<Version>,
+    /// Under which name the number has an end.
+    end: Option<i64>,
+    settled: BTreeMap<u8, What>,
+}
+
+impl Counter {
+    /// A key with a number whose version everybody knows.
+    pub(crate) fn with(number: i64, version: Version, end: Option<i64>) -> Self {
+        Self { number: Some(number), version: Some(version), end, settled: BTreeMap::new() }
+    }
+
+    fn apply(&mut self, op: &Op) -> What {
+        match op {
+            Op::Put(number) => self.store(*number, None),
+            Op::PutUntil(number) => self.store(*number, Some(*number)),
+            Op::Create(_) if self.number.is_some() => What::Refused,
+            Op::Create(number) => self.store(*number, None),
+            Op::SwapOver(expected, number) => {
+                let matches = self.number.is_some() && self.version.is_some() && self.version == *expected;
+                if matches { self.store(*number, None) } else { What::Refused }
+            }
+            Op::Delete if self.number.is_none() => What::NotFound,
+            Op::Delete => {
+                self.clear();
+                What::Deleted
+            }
+            Op::Increment => {
+                let sum = self.number.unwrap_or(0) + 1;
+                self.store(sum, self.end);
+                What::Counted(sum)
+            }
+            Op::Read => What::Number(self.number),
+            Op::Keyed(id, op) => match self.settled.get(id) {
+                Some(what) => what.clone(),
+                None => {
+                    let what = self.apply(op);
+                    self.settled.insert(*id, what.clone());
+                    what
+                }
+            },
+            Op::End(name) => {
+                if self.end == Some(*name) {
+                    self.clear();
+                }
+                What::Ended
+            }
+            Op::Swap(_) => panic!("the version is filled in before"),
+        }
+    }
+
+    fn store(&mut self, number: i64, end: Option<i64>) -> What {
+        (self.version, self.end) = (None, end);
+        if self.number.replace(number).is_some() { What::Replaced } else { What::Created }
+    }
+
+    fn clear(&mut self) {
+        (self.number, self.version, self.end) = (None, None, None);
+    }
+
+    /// Whether an answer may show this version of the number.
+    fn is_named(&mut self, version: Option<Version>) -> bool {
+        match (self.number, version) {
+            (None, None) => true,
+            (Some(_), Some(shown)) => *self.version.get_or_insert(shown) == shown,
+            _ => false,
+        }
+    }
 }
 
 impl SequentialSpec for Counter {
@@ -55,84 +94,12 @@ impl SequentialSpec for Counter {
     type Ret = Ret;
 
     fn invoke(&mut self, op: &Op) -> Ret {
-        match op {
-            Op::Put(number) => match self.number.replace(*number) {
-                Some(_) => Ret::Replaced,
-                None => Ret::Created,
-            },
-            Op::Create(_) if self.number.is_some() => Ret::Refused,
-            Op::Create(number) => {
-                self.number = Some(*number);
-                Ret::Created
-            }
-            Op::Delete => self.number.take().map_or(Ret::NotFound, |_| Ret::Deleted),
-            Op::Increment => {
-                let sum = self.number.unwrap_or(0) + 1;
-                self.number = Some(sum);
-                Ret::Counted(sum)
-            }
-            Op::Read => Ret::Number(self.number),
-            Op::Keyed(id, op) => match self.settled.get(id) {
-                Some(ret) => ret.clone(),
-                None => {
-                    let ret = self.invoke(op);
-                    self.settled.insert(*id, ret.clone());
-                    ret
-                }
-            },
-        }
+        Ret { what: self.apply(op), version: self.version }
     }
-}
 
-impl Op {
-    /// The operation as a router proposes it.
-    pub(crate) fn operation(&self) -> Operation {
-        match self {
-            Self::Put(number) => Operation::new(put(*number)),
-            Self::Create(number) => {
-                Operation { condition: Condition::Absent, ..Operation::new(put(*number)) }
-            }
-            Self::Delete => Operation::new(Change::Delete),
-            Self::Increment => Operation::new(Change::Increment { by: 1, expiry: Expiry::Never }),
-            Self::Read => Operation::new(Change::Read),
-            Self::Keyed(id, op) => {
-                let key = ClientKey { id: OpId((*id).into()), birth: Hlc::from_millis(1), fingerprint: 0 };
-                Operation { client_key: Some(key), ..op.operation() }
-            }
-        }
+    fn is_valid_step(&mut self, op: &Op, ret: &Ret) -> bool {
+        // A repeat is told the version of the first attempt, which may be long gone.
+        let shows_the_number = !op.is_keyed() && ret.what != What::Deleted;
+        self.apply(op) == ret.what && (!shows_the_number || self.is_named(ret.version))
     }
-}
-
-fn put(number: i64) -> Change {
-    let value = Value { bytes: number.to_string().into(), ..Value::default() };
-    Change::Put { value, expiry: Expiry::Never }
-}
-
-/// The number that a register holds.
-pub(crate) fn number(register: &Register) -> Option<i64> {
-    match &register.content {
-        Content::Live(value) => std::str::from_utf8(&value.bytes).ok()?.parse().ok(),
-        Content::Tombstone | Content::Withheld { .. } => None,
-    }
-}
-
-/// What a client is told; nothing where the answer is that the outcome is not known.
-pub(crate) fn ret(answer: &Answer) -> Option<Ret> {
-    let outcome = match answer {
-        Answer::State(register) => return Some(Ret::Number(number(register))),
-        Answer::Forgotten => return None,
-        Answer::KeyReused => panic!("the model's clients use a key for one request"),
-        Answer::Settled(outcome) => outcome,
-    };
-    Some(match outcome {
-        Outcome::Created(_) => Ret::Created,
-        Outcome::Replaced(_) => Ret::Replaced,
-        Outcome::Deleted(_) => Ret::Deleted,
-        Outcome::Incremented { value, .. } => Ret::Counted(*value),
-        Outcome::PreconditionFailed { .. } => Ret::Refused,
-        Outcome::NotFound => Ret::NotFound,
-        Outcome::Touched(_) | Outcome::NotACounter | Outcome::CounterOverflow => {
-            panic!("the model's clients do not ask for what ends in {outcome:?}")
-        }
-    })
 }

@@ -1,45 +1,17 @@
 //! The states of the protocol in one scope, and the steps between them.
 
-use roundtable_consensus::{HistoryLimits, Token};
+use std::collections::{BTreeMap, BTreeSet};
+
+use roundtable_consensus::{ReplyBody, RequestBody, Token, Version};
 use stateright::semantics::{ConsistencyTester, LinearizabilityTester};
 use stateright::{Model, Property};
 
 use crate::acceptor::Acceptor;
 use crate::network::{Letter, Network};
-use crate::properties::{self, Reach};
-use crate::proposer::Proposer;
+use crate::properties::{self, Fencing, Lineage, Reach};
+use crate::proposer::{Proposer, Told};
+use crate::scope::{Budget, Scope};
 use crate::{Counter, Op, Variant};
-
-/// How much may happen. Everything within it is explored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Scope {
-    /// For each proposer its batches of operations; a batch shares a round.
-    pub operations: Vec<Vec<Vec<Op>>>,
-    /// Rounds and reads that each proposer may start.
-    pub works: u8,
-    /// Times that a proposer is told that a message was lost; it may have been delivered, or still be.
-    pub losses: u8,
-    /// Messages that are delivered twice.
-    pub duplicates: u8,
-    /// Times that a proposer asks a further replica without need.
-    pub widenings: u8,
-    /// Restarts of nodes.
-    pub restarts: u8,
-    /// History that registers carry.
-    pub limits: HistoryLimits,
-    /// What must be reached.
-    pub reaches: Vec<Reach>,
-}
-
-impl Scope {
-    /// Two proposers with an operation each, two tries, nothing else.
-    #[must_use]
-    pub fn of(operations: Vec<Vec<Vec<Op>>>) -> Self {
-        let limits = HistoryLimits::STANDARD;
-        let reaches = vec![Reach::EverybodyAnswered];
-        Self { operations, works: 2, losses: 0, duplicates: 0, widenings: 0, restarts: 0, limits, reaches }
-    }
-}
 
 /// The protocol, or a broken variant of it, in a scope.
 #[derive(Debug, Clone)]
@@ -59,11 +31,15 @@ pub struct State {
     /// What clients asked and were told.
     pub(crate) history: LinearizabilityTester<u64, Counter>,
     /// Operations without an answer.
-    pub(crate) open: usize,
-    losses: u8,
-    duplicates: u8,
-    widenings: u8,
-    restarts: u8,
+    pub(crate) open: BTreeMap<Token, Op>,
+    /// Whether what clients were told could have come from one copy.
+    pub(crate) linearizable: bool,
+    pub(crate) lineage: Lineage,
+    pub(crate) fencing: Fencing,
+    /// Of what the scope must reach, what happened in the past of this state.
+    pub(crate) reached: BTreeSet<Reach>,
+    /// What may still happen.
+    left: Budget,
 }
 
 /// One step.
@@ -77,12 +53,18 @@ pub enum Action {
     Duplicate(Letter),
     /// A message arrives; its reply is lost.
     DeliverInVain(Letter),
+    /// A message arrives; its reply does not, and nobody learns so.
+    DeliverInSilence(Letter),
     /// A proposer is told that a message was lost, which may arrive nevertheless.
     Lose(Letter),
     /// A proposer asks a further replica.
     Widen(usize),
     /// A node restarts.
     Restart(usize),
+    /// A proposer stops, and starts again.
+    Crash(usize),
+    /// A proposer's clock reaches the end of values that have one.
+    End(usize),
 }
 
 impl Model for Protocol {
@@ -92,49 +74,65 @@ impl Model for Protocol {
     fn init_states(&self) -> Vec<State> {
         let mut client = 0;
         let mut proposers = Vec::new();
+        let start = self.scope.start_register();
+        let known = start.as_ref().map(|register| register.version);
         for (name, batches) in self.scope.operations.iter().enumerate() {
             let mut numbered = |op: &Op| {
                 client += 1;
                 (Token(client), op.clone())
             };
             let batches = batches.iter().map(|batch| batch.iter().map(&mut numbered).collect()).collect();
-            proposers.push(Proposer::new(name, batches, self.scope.works, self.scope.limits, self.variant));
+            let rules = (self.scope.limits, self.variant);
+            proposers.push(Proposer::new(name, batches, self.scope.works, known, rules));
         }
         vec![State {
-            acceptors: (0..3).map(|_| Acceptor::new()).collect(),
+            acceptors: (0..3).map(|_| Acceptor::new(start.clone())).collect(),
             proposers,
             network: Network::default(),
-            history: LinearizabilityTester::new(Counter::default()),
-            open: 0,
-            losses: self.scope.losses,
-            duplicates: self.scope.duplicates,
-            widenings: self.scope.widenings,
-            restarts: self.scope.restarts,
+            history: LinearizabilityTester::new(self.scope.start_counter()),
+            open: BTreeMap::new(),
+            linearizable: true,
+            lineage: Lineage::new(start),
+            fencing: Fencing::new(known.unwrap_or(Version::ZERO)),
+            reached: BTreeSet::new(),
+            left: self.scope.budget,
         }]
     }
 
     fn actions(&self, state: &State, actions: &mut Vec<Action>) {
+        let left = &state.left;
         for (name, proposer) in state.proposers.iter().enumerate() {
-            if proposer.work.is_none() && !proposer.batches.is_empty() && proposer.works_left > 0 {
+            let works = proposer.work.is_some();
+            if !works && !proposer.batches.is_empty() && proposer.works_left > 0 {
                 actions.push(Action::Begin(name));
             }
-            if proposer.work.is_some() && state.widenings > 0 {
+            if works && left.widenings > 0 {
                 actions.push(Action::Widen(name));
+            }
+            if works && left.crashes > 0 {
+                actions.push(Action::Crash(name));
+            }
+            if !proposer.past_end && left.ends > 0 {
+                actions.push(Action::End(name));
             }
         }
         for letter in state.network.under_way.keys() {
             actions.push(Action::Deliver(*letter));
-            if state.duplicates > 0 {
+            if left.duplicates > 0 {
                 actions.push(Action::Duplicate(*letter));
             }
-            if state.losses > 0 && state.network.awaited.contains(letter) {
+            let awaited = state.network.awaited.contains(letter);
+            if left.losses > 0 && awaited {
                 actions.push(Action::DeliverInVain(*letter));
             }
+            if left.silences > 0 && awaited {
+                actions.push(Action::DeliverInSilence(*letter));
+            }
         }
-        if state.losses > 0 {
+        if left.losses > 0 {
             actions.extend(state.network.awaited.iter().map(|letter| Action::Lose(*letter)));
         }
-        if state.restarts > 0 {
+        if left.restarts > 0 {
             actions.extend((0..state.acceptors.len()).map(Action::Restart));
         }
     }
@@ -143,30 +141,45 @@ impl Model for Protocol {
         let mut state = last.clone();
         match action {
             Action::Begin(name) => state.begin(name),
-            Action::Deliver(letter) => state.deliver(letter, self.variant, true),
+            Action::Deliver(letter) => self.deliver(&mut state, letter, true),
             Action::Duplicate(letter) => {
-                state.duplicates -= 1;
+                state.left.duplicates -= 1;
                 let again = state.network.under_way.get(&letter).cloned()?;
-                state.deliver(letter, self.variant, true);
+                self.deliver(&mut state, letter, true);
                 state.network.under_way.insert(letter, again);
             }
             Action::DeliverInVain(letter) => {
-                state.losses -= 1;
-                state.deliver(letter, self.variant, false);
-                state.hear(letter, None);
+                state.left.losses -= 1;
+                self.deliver(&mut state, letter, false);
+                self.hear(&mut state, letter, None);
+            }
+            Action::DeliverInSilence(letter) => {
+                state.left.silences -= 1;
+                self.deliver(&mut state, letter, false);
             }
             Action::Lose(letter) => {
-                state.losses -= 1;
-                state.hear(letter, None);
+                state.left.losses -= 1;
+                self.hear(&mut state, letter, None);
             }
             Action::Widen(name) => {
-                state.widenings -= 1;
+                state.left.widenings -= 1;
                 let told = state.proposers.get_mut(name)?.widen(&mut state.network);
-                state.tell(told);
+                self.tell(&mut state, name, told);
             }
             Action::Restart(node) => {
-                state.restarts -= 1;
+                state.left.restarts -= 1;
                 state.acceptors.get_mut(node)?.restart(self.variant);
+            }
+            Action::Crash(name) => {
+                state.left.crashes -= 1;
+                state.proposers.get_mut(name)?.crash(&mut state.network);
+            }
+            Action::End(name) => {
+                state.left.ends -= 1;
+                state.proposers.get_mut(name)?.past_end = true;
+                if state.left.ends + 1 == self.scope.budget.ends {
+                    self.let_values_end(&mut state);
+                }
             }
         }
         (state != *last).then_some(state)
@@ -177,37 +190,69 @@ impl Model for Protocol {
     }
 }
 
+impl Protocol {
+    /// The first clock has reached the end: from now on time may take each value that has one.
+    fn let_values_end(&self, state: &mut State) {
+        for name in self.scope.ends() {
+            let caller = u64::MAX - name.unsigned_abs();
+            let Ok(_) = state.history.on_invoke(caller, Op::End(name)) else { panic!("values end once") };
+        }
+    }
+
+    fn deliver(&self, state: &mut State, letter: Letter, answered: bool) {
+        let nodes = state.acceptors.len();
+        let Some(body) = state.network.under_way.remove(&letter) else { return };
+        let Some(acceptor) = state.acceptors.get_mut(letter.to) else { return };
+        let reply = acceptor.handle(body.clone(), self.variant);
+        if let (RequestBody::Accept { register, .. }, ReplyBody::Accepted { .. }) = (&body, &reply) {
+            state.lineage.on_accepted(letter.to, nodes, register);
+        }
+        if answered && state.network.awaited.contains(&letter) {
+            self.hear(state, letter, Some(reply));
+        }
+    }
+
+    fn hear(&self, state: &mut State, letter: Letter, reply: Option<ReplyBody>) {
+        state.network.awaited.remove(&letter);
+        let Some(proposer) = state.proposers.get_mut(letter.from) else { return };
+        let told = proposer.hear(letter, reply, &mut state.network);
+        self.tell(state, letter.from, told);
+    }
+
+    /// Clients have their answers.
+    fn tell(&self, state: &mut State, name: usize, told: Vec<Told>) {
+        for Told { client, ret, by } in told {
+            let Some(op) = state.open.get(&client) else { continue };
+            let Some(mut ret) = ret else {
+                state
+                    .reached
+                    .extend(self.scope.reaches.contains(&Reach::Forgotten).then_some(Reach::Forgotten));
+                continue;
+            };
+            if self.variant == Variant::VersionWithoutIndex {
+                ret.version = ret.version.map(|version| Version { index: 0, ..version });
+            }
+            state.fencing.on_told(client, op, &ret);
+            let Some(proposer) = state.proposers.get_mut(name) else { continue };
+            if !op.is_keyed() {
+                proposer.known = ret.version;
+            }
+            let reached = properties::reached_by(op, &ret, by, proposer);
+            state.reached.extend(reached.filter(|reach| self.scope.reaches.contains(reach)));
+            state.open.remove(&client);
+            let Ok(_) = state.history.on_return(client.0, ret) else { panic!("a client is told once") };
+            state.linearizable = state.history.is_consistent();
+        }
+    }
+}
+
 impl State {
     fn begin(&mut self, name: usize) {
         let Some(proposer) = self.proposers.get_mut(name) else { return };
         for (client, op) in proposer.begin(&mut self.network) {
-            self.open += 1;
+            self.fencing.on_begin(client);
+            self.open.insert(client, op.clone());
             let Ok(_) = self.history.on_invoke(client.0, op) else { panic!("a client asks once") };
-        }
-    }
-
-    fn deliver(&mut self, letter: Letter, variant: Variant, answered: bool) {
-        let Some(body) = self.network.under_way.remove(&letter) else { return };
-        let Some(acceptor) = self.acceptors.get_mut(letter.to) else { return };
-        let reply = acceptor.handle(body, variant);
-        if answered && self.network.awaited.contains(&letter) {
-            self.hear(letter, Some(reply));
-        }
-    }
-
-    fn hear(&mut self, letter: Letter, reply: Option<roundtable_consensus::ReplyBody>) {
-        self.network.awaited.remove(&letter);
-        let Some(proposer) = self.proposers.get_mut(letter.from) else { return };
-        let told = proposer.hear(letter, reply, &mut self.network);
-        self.tell(told);
-    }
-
-    fn tell(&mut self, told: Vec<crate::proposer::Told>) {
-        for (client, ret) in told {
-            if let Some(ret) = ret {
-                self.open -= 1;
-                let Ok(_) = self.history.on_return(client.0, ret) else { panic!("a client is told once") };
-            }
         }
     }
 }

@@ -5,13 +5,13 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use roundtable_consensus::{
-    Ballot, HistoryLimits, Hlc, NodeIndex, Progress, Proposal, ProposerId, QuorumRead, ReadProgress,
-    ReplicaSet, ReplyBody, RequestBody, Round, RoundOutput, RoundPlan, Slot, Step, Token,
+    Answer, Ballot, HistoryLimits, Hlc, NodeIndex, Progress, Proposal, ProposerId, QuorumRead, ReadProgress,
+    Register, ReplicaSet, ReplyBody, RequestBody, Round, RoundOutput, RoundPlan, Slot, Step, Token, Version,
 };
 
-use crate::counter::{Ret, number, ret};
 use crate::network::{Letter, Network};
-use crate::{Op, Variant};
+use crate::operation::END_MS;
+use crate::{Op, Reach, Ret, Variant};
 
 /// What a proposer does at the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -26,25 +26,50 @@ pub(crate) struct Proposer {
     name: usize,
     replicas: Arc<ReplicaSet>,
     limits: HistoryLimits,
-    variant: Variant,
+    pub(crate) variant: Variant,
     pub(crate) batches: VecDeque<Vec<(Token, Op)>>,
     pub(crate) work: Option<Work>,
     pub(crate) work_count: u64,
     pub(crate) works_left: u8,
     /// The present batch only reads.
     pub(crate) reading: bool,
+    /// The version that its clients were told of last, for their next condition.
+    pub(crate) known: Option<Version>,
+    /// Its clock has reached the end of values that have one.
+    pub(crate) past_end: bool,
+    /// How often it has started again.
+    pub(crate) lives: u64,
+    /// Its clock, in the order of its ballots.
+    clock: u64,
+    /// The present batch.
+    pub(crate) asked: Vec<(Token, Op)>,
+    /// What a broken variant remembers of the promises.
+    pub(crate) words: Vec<Register>,
 }
 
 /// An answer for a client.
-pub(crate) type Told = (Token, Option<Ret>);
+#[derive(Debug)]
+pub(crate) struct Told {
+    pub(crate) client: Token,
+    /// Nothing where the answer is that the outcome is not known.
+    pub(crate) ret: Option<Ret>,
+    /// By what less usual way it came.
+    pub(crate) by: Option<Reach>,
+}
+
+impl Told {
+    pub(crate) fn new(client: Token, answer: &Answer, by: Option<Reach>) -> Self {
+        Self { client, ret: Ret::of(answer), by }
+    }
+}
 
 impl Proposer {
     pub(crate) fn new(
         name: usize,
         batches: VecDeque<Vec<(Token, Op)>>,
         works: u8,
-        limits: HistoryLimits,
-        variant: Variant,
+        known: Option<Version>,
+        (limits, variant): (HistoryLimits, Variant),
     ) -> Self {
         // Each proposer prefers other nodes, so that their majorities differ from the start.
         let nodes =
@@ -60,12 +85,19 @@ impl Proposer {
             work_count: 0,
             works_left: works,
             reading: false,
+            known,
+            past_end: false,
+            lives: 0,
+            clock: 0,
+            asked: Vec::new(),
+            words: Vec::new(),
         }
     }
 
     /// Takes up the next batch. Returns its operations.
     pub(crate) fn begin(&mut self, network: &mut Network) -> Vec<(Token, Op)> {
-        let Some(batch) = self.batches.pop_front() else { return Vec::new() };
+        let Some(mut batch) = self.batches.pop_front() else { return Vec::new() };
+        batch.iter_mut().for_each(|(_, op)| *op = op.over(self.known));
         self.reading = batch.iter().all(|(_, op)| *op == Op::Read);
         if self.reading {
             self.start_read(batch.iter().map(|(client, _)| *client).collect(), network);
@@ -73,7 +105,18 @@ impl Proposer {
             let slots = batch.iter().map(|(client, op)| self.slot(*client, op)).collect();
             self.start_round(slots, network);
         }
+        self.asked.clone_from(&batch);
         batch
+    }
+
+    /// Stops, and starts again under a new name, while its clock is back where it was. Nobody waits any more for what
+    /// it was at; what it sent is under way.
+    pub(crate) fn crash(&mut self, network: &mut Network) {
+        network.abandon(self.name, self.work_count);
+        self.work = None;
+        self.clock = self.clock.saturating_sub(1);
+        self.known = None;
+        self.lives += 1;
     }
 
     fn slot(&self, client: Token, op: &Op) -> Slot {
@@ -113,6 +156,7 @@ impl Proposer {
             slots,
             want_value: false,
         };
+        self.words.clear();
         let mut out = RoundOutput::default();
         self.work = Some(Work::Round(Box::new(Round::start(plan, |_| true, &mut out))));
         self.send(out.sends, network);
@@ -121,12 +165,24 @@ impl Proposer {
     fn count_work(&mut self) {
         self.works_left = self.works_left.saturating_sub(1);
         self.work_count += 1;
+        self.clock += 1;
     }
 
     /// The proposers' ballots alternate: each can outbid the other's last one.
     fn ballot(&self) -> Ballot {
         let name = u64::try_from(self.name).unwrap_or(u64::MAX);
-        Ballot::new(Hlc::from_millis(10 * self.work_count + name), ProposerId(name + 1))
+        Ballot::new(Hlc::from_millis(10 * self.clock + name), ProposerId(10 * self.lives + name + 1))
+    }
+
+    /// Its next ballot is above the one that it was told.
+    fn outbid(&mut self, held: Option<Ballot>) {
+        let clock = held.map_or(0, |held| held.hlc.millis() / 10);
+        self.clock = self.clock.max(clock);
+    }
+
+    /// The time by which it judges whether a value has ended.
+    pub(crate) fn now_ms(&self) -> u64 {
+        if self.past_end { END_MS } else { 0 }
     }
 
     fn send(&self, sends: Vec<(NodeIndex, RequestBody)>, network: &mut Network) {
@@ -150,7 +206,20 @@ impl Proposer {
     ) -> Vec<Told> {
         let node = NodeIndex(u16::try_from(letter.to).unwrap_or(u16::MAX));
         let step = letter.step.unwrap_or(Step::Fetch);
-        let now_ms = self.ballot().hlc.millis();
+        let now_ms = self.now_ms();
+        let mut told = self.refuse_rashly(letter, reply.as_ref());
+        told.extend(self.go_on(node, step, now_ms, reply, network));
+        told
+    }
+
+    fn go_on(
+        &mut self,
+        node: NodeIndex,
+        step: Step,
+        now_ms: u64,
+        reply: Option<ReplyBody>,
+        network: &mut Network,
+    ) -> Vec<Told> {
         match &mut self.work {
             None => Vec::new(),
             Some(Work::Round(round)) => {
@@ -193,16 +262,26 @@ impl Proposer {
 
     fn after_round(&mut self, progress: Progress, out: RoundOutput, network: &mut Network) -> Vec<Told> {
         self.send(out.sends, network);
-        let mut told: Vec<Told> = out.early.iter().map(|(client, answer)| (*client, ret(answer))).collect();
+        let early = |(client, answer): &(Token, Answer)| Told::new(*client, answer, Some(Reach::Early));
+        let mut told: Vec<Told> = out.early.iter().map(early).collect();
         match progress {
             Progress::Running => {}
             Progress::Chosen(answers) => {
-                told.extend(answers.iter().map(|(client, answer)| (*client, ret(answer))));
+                let ballot = self.ballot();
+                told.extend(answers.iter().map(|(client, answer)| {
+                    let mut told = Told::new(*client, answer, None);
+                    let version = told.ret.as_mut().and_then(|ret| ret.version.as_mut());
+                    if answer.is_change() && version.as_ref().is_some_and(|version| version.ballot < ballot) {
+                        told.by = Some(Reach::SettledByHistory);
+                    }
+                    told
+                }));
                 network.abandon(self.name, self.work_count);
                 self.work = None;
             }
-            Progress::Failed { mut slots, .. } => {
+            Progress::Failed { mut slots, reason } => {
                 network.abandon(self.name, self.work_count);
+                self.outbid(reason.outbid);
                 slots.iter_mut().for_each(|slot| self.forget(slot));
                 self.start_round(slots, network);
             }
@@ -226,13 +305,17 @@ impl Proposer {
         let clients = clients.clone();
         match progress {
             ReadProgress::Running => Vec::new(),
-            ReadProgress::Agreed(register) => {
+            ReadProgress::Agreed(register)
+                if !register.is_expired(self.now_ms()) || self.variant == Variant::ExpiryToldUnchosen =>
+            {
                 network.abandon(self.name, self.work_count);
                 self.work = None;
-                let ret = Ret::Number(number(&register));
-                clients.into_iter().map(|client| (client, Some(ret.clone()))).collect()
+                let ended = register.is_expired(self.now_ms());
+                let register = if ended { Register::absent(Ballot::ZERO) } else { *register };
+                let ret = Ret::read(&register);
+                clients.into_iter().map(|client| Told { client, ret: Some(ret.clone()), by: None }).collect()
             }
-            ReadProgress::NeedsRound | ReadProgress::Unreachable => {
+            ReadProgress::Agreed(_) | ReadProgress::NeedsRound | ReadProgress::Unreachable => {
                 network.abandon(self.name, self.work_count);
                 let slots = clients.iter().map(|client| self.slot(*client, &Op::Read)).collect();
                 self.start_round(slots, network);

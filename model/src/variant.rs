@@ -15,6 +15,14 @@ pub enum Variant {
     LastAttemptOnly,
     /// A read believes the first replica.
     ReadsOneReplica,
+    /// A read that finds an ended value says that there is none, without a tombstone being chosen.
+    ExpiryToldUnchosen,
+    /// A condition that fails on one replica's register is refused.
+    RefusesOnOneWord,
+    /// A condition that fails on a majority's register is refused even if an Accept was sent before.
+    RefusesInDoubt,
     /// Operations are proposed without their clients' keys.
     KeysIgnored,
+    /// A version is the round alone: changes of one round share it.
+    VersionWithoutIndex,
 }
