@@ -2,7 +2,7 @@
 
 mod explore;
 
-use explore::{explore, keyed, remembers};
+use explore::{explore, keyed};
 use roundtable_consensus::Expiry;
 use roundtable_model::{Op, Reach, Scope};
 
@@ -19,17 +19,13 @@ fn increments_that_lose_messages_while_a_node_restarts() {
 #[test]
 #[ignore = "minutes: run by make model"]
 fn increments_that_lose_two_messages() {
-    explore(race(), |scope| scope.budget.losses = 2, 0);
+    explore(race(), |scope| scope.budget.losses = 2, 5_636_264);
 }
 
 #[test]
 #[ignore = "minutes: run by make model"]
-fn increments_of_which_a_history_of_two_rounds_forgets_one() {
-    let grow = |scope: &mut Scope| {
-        (scope.works, scope.limits) = (3, remembers(2));
-        scope.reaches.push(Reach::Forgotten);
-    };
-    explore([vec![Op::Increment], vec![Op::Increment, Op::Increment, Op::Increment]], grow, 0);
+fn increments_of_which_an_answer_stays_away_so_that_another_node_is_asked() {
+    explore(race(), |scope| (scope.budget.silences, scope.budget.widenings) = (1, 1), 1_311_167);
 }
 
 #[test]
@@ -39,7 +35,7 @@ fn reads_beside_a_put_and_a_delete_with_slow_replicas() {
         (scope.works, scope.budget.widenings) = (3, 1);
         scope.reaches.push(Reach::ReadByRound);
     };
-    explore([vec![Op::Put(1), Op::Delete], vec![Op::Read, Op::Read]], grow, 0);
+    explore([vec![Op::Put(1), Op::Delete], vec![Op::Read, Op::Read]], grow, 1_724_602);
 }
 
 #[test]
@@ -49,7 +45,7 @@ fn one_idempotency_key_before_and_after_a_crash_beside_a_delete() {
         (scope.works, scope.budget.crashes) = (3, 1);
         scope.reaches.push(Reach::AnsweredAfterCrash);
     };
-    explore([vec![keyed(Op::Increment), keyed(Op::Increment)], vec![Op::Delete]], grow, 0);
+    explore([vec![keyed(Op::Increment), keyed(Op::Increment)], vec![Op::Delete]], grow, 2_099_489);
 }
 
 #[test]
@@ -59,15 +55,5 @@ fn swaps_that_lose_a_message() {
         (scope.start, scope.budget.losses) = (Some(Expiry::Never), 1);
         scope.reaches.extend([Reach::Swapped, Reach::SwapRefused, Reach::SettledByHistory]);
     };
-    explore([vec![Op::Swap(1)], vec![Op::Swap(2), Op::Read]], grow, 0);
-}
-
-#[test]
-#[ignore = "minutes: run by make model"]
-fn ending_values_put_and_read_by_clocks_that_differ() {
-    let grow = |scope: &mut Scope| {
-        (scope.works, scope.budget.ends) = (3, 2);
-        scope.reaches.extend([Reach::Ended, Reach::ReadByRound]);
-    };
-    explore([vec![Op::PutUntil(1), Op::Read], vec![Op::Increment, Op::Read]], grow, 0);
+    explore([vec![Op::Swap(1)], vec![Op::Swap(2), Op::Read]], grow, 673_488);
 }

@@ -3,12 +3,17 @@
 
 mod explore;
 
-use explore::{explore, explore_batches, keyed, remembers};
-use roundtable_consensus::Expiry;
+use explore::{explore, explore_batches, keyed};
+use roundtable_consensus::{Expiry, HistoryLimits};
 use roundtable_model::{Op, Reach, Scope};
 
 /// A value that ends; the proposers' clocks reach its end one after the other, each at any moment or never.
 const ENDING: Option<Expiry> = Some(Expiry::At(5));
+
+/// A history that remembers this many rounds and operations.
+fn remembers(count: usize) -> HistoryLimits {
+    HistoryLimits { rounds_max: count, ops_max: count, ..HistoryLimits::STANDARD }
+}
 
 fn race() -> [Vec<Op>; 2] {
     [vec![Op::Increment], vec![Op::Increment]]
@@ -100,6 +105,16 @@ fn idempotency_keys_that_a_history_of_one_operation_forgets() {
 }
 
 #[test]
+fn idempotency_keys_that_a_history_of_two_operations_forgets() {
+    let others = (2..=4).map(|id| Op::Keyed(id, Box::new(Op::Increment))).collect();
+    let grow = |scope: &mut Scope| {
+        scope.limits = remembers(2);
+        scope.reaches.push(Reach::Forgotten);
+    };
+    explore_batches(vec![vec![vec![keyed(Op::Increment)]], vec![others]], grow, 13_868);
+}
+
+#[test]
 fn create_against_delete_and_create() {
     let grow = |scope: &mut Scope| {
         scope.budget.widenings = 1;
@@ -151,6 +166,15 @@ fn increment_and_create_of_an_ending_value_by_clocks_that_differ() {
         scope.reaches.extend([Reach::Ended, Reach::Early]);
     };
     explore([vec![Op::Increment], vec![Op::Create(1), Op::Read]], grow, 146_063);
+}
+
+#[test]
+fn ending_value_put_and_read_by_clocks_that_differ() {
+    let grow = |scope: &mut Scope| {
+        (scope.works, scope.budget.ends) = (3, 2);
+        scope.reaches.extend([Reach::Ended, Reach::ReadByRound]);
+    };
+    explore([vec![Op::PutUntil(1), Op::Read], vec![Op::Read]], grow, 152_007);
 }
 
 #[test]

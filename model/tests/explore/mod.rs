@@ -1,6 +1,5 @@
 //! What the tests share.
 
-use roundtable_consensus::HistoryLimits;
 use roundtable_model::{Op, Protocol, Scope, Variant};
 use stateright::{Checker, Model};
 
@@ -24,11 +23,6 @@ pub(crate) fn explore_batches(operations: Vec<Vec<Vec<Op>>>, grow: impl FnOnce(&
     let checker = Protocol { scope, variant: Variant::Sound }.checker().threads(2).spawn_dfs().join();
     checker.assert_properties();
     assert_eq!(checker.unique_state_count(), states, "the protocol, or what is explored of it, has changed");
-}
-
-/// A history that remembers this many rounds and operations.
-pub(crate) fn remembers(count: usize) -> HistoryLimits {
-    HistoryLimits { rounds_max: count, ops_max: count, ..HistoryLimits::STANDARD }
 }
 
 /// An operation under a client's key.
