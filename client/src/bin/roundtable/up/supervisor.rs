@@ -186,6 +186,8 @@ impl Supervisor {
     fn welcome(&self) -> String {
         let router = self.layout.routers.first().map_or("", |router| router.address.as_str());
         let url = format!("http://{router}");
+        // As it was called: it need not be on the path.
+        let program = std::env::args().next().unwrap_or_else(|| "roundtable".to_owned());
         let mut text = format!("\nRoundtable is ready at {url}. Try:\n\n");
         for line in [
             format!(
@@ -194,7 +196,7 @@ impl Supervisor {
             format!("curl -i {url}/v1/kv/greeting"),
             format!("curl -X POST '{url}/v1/kv/visits?op=increment&by=1'"),
             format!("curl '{url}/v1/kv?prefix=gr&values=true'"),
-            format!("roundtable status --router {url}"),
+            format!("{program} status --router {url}"),
         ] {
             text.push_str(&format!("  {line}\n"));
         }
