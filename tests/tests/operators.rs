@@ -54,7 +54,14 @@ async fn node_alone_is_alive_and_says_whom_it_waits_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn cluster_tells_topology_and_health() {
     let mut cluster = Cluster::start_with(Layout { nodes: 4, routers: 2, ..Layout::default() }).await;
-    let told = cluster_of(&cluster.router(1)).await;
+    // A router is ready with a majority; the last node may follow a moment later.
+    let router = cluster.router(1);
+    let told = eventually("every node is up", async || {
+        let told = cluster_of(&router).await;
+        let all_up = told["nodes"].as_array()?.iter().all(|node| node["health"] == "up");
+        all_up.then_some(told)
+    })
+    .await;
     assert_eq!((told["epoch"].as_u64(), told["replication_factor"].as_u64()), (Some(1), Some(3)));
     assert_eq!(told["partition_count"], 64);
     assert_eq!(told["cluster_id"].as_str().unwrap().len(), 32);
@@ -83,7 +90,6 @@ async fn cluster_tells_topology_and_health() {
     assert_eq!((&other["partitions"], &other["cluster_id"]), (&told["partitions"], &told["cluster_id"]));
 
     cluster.node(4).kill();
-    let router = cluster.router(1);
     eventually("n4 is seen down", async || {
         (cluster_of(&router).await["nodes"][3]["health"] == "down").then_some(())
     })
