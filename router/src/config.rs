@@ -169,7 +169,7 @@ fn health(set: &mut Settings) -> HealthConfig {
         suspect_after_us_max: time("suspect_after_max", millis(400), millis(1), secs(60)),
         probe_interval_us: time("probe_interval", secs(1), millis(10), secs(60)),
         probe_backoff_us_min: time("probe_backoff_min", millis(20), millis(1), secs(60)),
-        probe_backoff_us_max: time("probe_backoff_max", secs(1), millis(1), secs(600)),
+        probe_backoff_us_max: time("probe_backoff_max", millis(250), millis(1), secs(600)),
     }
 }
 

@@ -68,6 +68,6 @@ flags! {
     probe_timeout: "ROUNDTABLE_ROUTER_PROBE_TIMEOUT", "TIME";
     /// First pause between probes of an unusable node [default: 20ms]
     probe_backoff_min: "ROUNDTABLE_ROUTER_PROBE_BACKOFF_MIN", "TIME";
-    /// Longest pause between probes of an unusable node [default: 1s]
+    /// Longest pause between probes of an unusable node [default: 250ms]
     probe_backoff_max: "ROUNDTABLE_ROUTER_PROBE_BACKOFF_MAX", "TIME";
 }
