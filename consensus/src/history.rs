@@ -131,6 +131,12 @@ impl History {
         self.ops_floor
     }
 
+    /// Bytes of memory that the rounds and operations take.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.rounds.len() * size_of::<Ballot>() + self.ops.len() * size_of::<OpRecord>()
+    }
+
     /// Raises both floors to at least `floor`: what a replica's purge floor asks of an absent key's register.
     pub fn raise_floors(&mut self, floor: Ballot) {
         self.rounds_floor = self.rounds_floor.max(floor);

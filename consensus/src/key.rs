@@ -48,6 +48,12 @@ impl Key {
         &self.0
     }
 
+    /// A copy that keeps nothing else alive: the bytes may be a slice of a much larger body.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The part that chooses the partition: what stands between the first `{` and the next `}` if that is not
     /// empty, else the whole key (the hash tags of Redis Cluster's specification).
     #[must_use]

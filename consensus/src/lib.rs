@@ -49,4 +49,4 @@ pub use replica::{
     Write,
 };
 pub use rng::Rng;
-pub use round::{Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step, Token};
+pub use round::{HeadStart, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step, Token};

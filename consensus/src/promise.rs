@@ -21,8 +21,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use bytes::Bytes;
-
 use crate::ballot::Ballot;
 use crate::key::Key;
 use crate::register::{Content, Register};
@@ -201,7 +199,7 @@ impl Stripe {
             return 0;
         }
         self.bytes += cost(key);
-        self.promises.insert(owned(key), promise);
+        self.promises.insert(key.detached(), promise);
         let before = self.promises.len();
         while self.bytes > bytes_max && !self.promises.is_empty() {
             self.drop_lowest_quarter();
@@ -224,15 +222,11 @@ fn cost(key: &Key) -> usize {
     PromiseLimits::ENTRY_BYTES + key.as_bytes().len()
 }
 
-/// A copy that keeps nothing else alive.
-fn owned(key: &Key) -> Key {
-    Key::new(Bytes::copy_from_slice(key.as_bytes())).unwrap_or_else(|_| key.clone())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::ballot::{Hlc, ProposerId};
+    use bytes::Bytes;
     use proptest::prelude::*;
 
     fn ballot(ms: u64) -> Ballot {

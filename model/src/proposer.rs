@@ -155,6 +155,7 @@ impl Proposer {
             limits: self.limits,
             slots,
             want_value: false,
+            want_next: false,
         };
         self.words.clear();
         let mut out = RoundOutput::default();

@@ -111,6 +111,8 @@ pub struct CoordinatorConfig {
     pub queue_per_key_max: usize,
     /// Changes that one round applies together.
     pub slots_per_round_max: usize,
+    /// Bytes that are kept of keys that this router keeps writing, so that their rounds take one round trip.
+    pub head_starts_bytes_max: usize,
     /// A further replica is asked at the earliest after this time without an answer, in microseconds; at least 1.
     pub hedge_us_min: u64,
     /// A further replica is asked at the latest after this time without an answer, in microseconds; not below
@@ -133,6 +135,7 @@ impl Default for CoordinatorConfig {
             queued_bytes_max: 128 << 20,
             queue_per_key_max: 8_192,
             slots_per_round_max: 512,
+            head_starts_bytes_max: 8 << 20,
             hedge_us_min: 5_000,
             hedge_us_max: 100_000,
             backoff_us_min: 1_000,
@@ -147,6 +150,8 @@ impl Default for CoordinatorConfig {
 pub struct CoordinatorStats {
     /// Rounds started.
     pub rounds: u64,
+    /// Rounds that started at their Accept.
+    pub one_trip_rounds: u64,
     /// Rounds that a majority refused because it held a higher ballot.
     pub rounds_outbid: u64,
     /// Rounds that ended without a majority for any reason.

@@ -11,6 +11,7 @@
 
 mod entry;
 mod eventual;
+mod head_starts;
 mod interface;
 mod pace;
 mod reads;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 
 use entry::Entry;
 use eventual::EventualRead;
+use head_starts::HeadStarts;
 pub use interface::{CoordinatorConfig, CoordinatorStats, Effects, Failure, Now, Submit, Task};
 use pace::Pace;
 
@@ -48,6 +50,7 @@ pub struct Coordinator {
     rng: Rng,
     pace: Pace,
     entries: BTreeMap<Key, Entry>,
+    head_starts: HeadStarts,
     clients: BTreeMap<Token, Client>,
     /// Bytes of keys and values that `clients` stand for.
     held_bytes: usize,
@@ -117,6 +120,7 @@ impl Coordinator {
             rng,
             pace: Pace::new(),
             entries: BTreeMap::new(),
+            head_starts: HeadStarts::default(),
             clients: BTreeMap::new(),
             held_bytes: 0,
             deadlines: BTreeSet::new(),

@@ -8,7 +8,7 @@ use crate::ballot::{Ballot, Hlc};
 use crate::ids::NodeIndex;
 use crate::key::Key;
 use crate::message::RequestBody;
-use crate::round::{Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step};
+use crate::round::{HeadStart, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step};
 
 impl Coordinator {
     /// Starts the next round of a key, if operations wait and nothing stands in its way.
@@ -34,16 +34,53 @@ impl Coordinator {
             limits: self.config.history,
             slots,
             want_value: std::mem::take(&mut entry.want_value),
+            want_next: true,
         };
         self.stats.rounds += 1;
+        let head_start = self.head_starts.take(key, &entry.replicas);
         let mut output = RoundOutput::default();
-        let round = Round::start(plan, |node| !self.unusable.contains(&node), &mut output);
+        let round = self.begin(now, plan, head_start, &mut output);
         let ballot = round.ballot();
         let hedge_at_us = now.mono_us + self.hedge_after_us();
         if let Some(entry) = self.entries.get_mut(key) {
             entry.round = Some(RunningRound { round, hedge_at_us });
         }
         self.send_round(now, key, ballot, output.sends, out);
+    }
+
+    /// Begins a round at its Accept, if the last one left a head start that still counts, or at its Prepare.
+    fn begin(
+        &mut self,
+        now: Now,
+        plan: RoundPlan,
+        head_start: Option<HeadStart>,
+        output: &mut RoundOutput,
+    ) -> Round {
+        let usable = |node: NodeIndex| !self.unusable.contains(&node);
+        let now_ms = self.clock.now_ms(now.wall_ms);
+        let current = head_start.filter(|head_start| {
+            head_start.ballot.proposer == self.clock.proposer() && head_start.is_current(now_ms)
+        });
+        let Some(head_start) = current else { return Round::start(plan, usable, output) };
+        match Round::start_at_accept(plan, &head_start, now_ms, usable, output) {
+            Ok(round) => {
+                self.stats.one_trip_rounds += 1;
+                round
+            }
+            Err(plan) => Round::start(plan, usable, output),
+        }
+    }
+
+    /// Keeps what a chosen round leaves for the key's next one. Its ballot is never made in another way.
+    fn keep_head_start(&mut self, now: Now, key: &Key, head_start: HeadStart) {
+        let Some(entry) = self.entries.get(key) else { return };
+        self.clock.skip(head_start.ballot);
+        let now_ms = self.clock.now_ms(now.wall_ms);
+        if head_start.is_current(now_ms) {
+            let replicas = Arc::clone(&entry.replicas);
+            let bytes_max = self.config.head_starts_bytes_max;
+            self.head_starts.insert(now_ms, key, replicas, head_start, bytes_max);
+        }
     }
 
     /// Lets the round at `ballot` take an event, then acts on how far it came.
@@ -63,6 +100,7 @@ impl Coordinator {
         let mut output = RoundOutput::default();
         let usable = |node: NodeIndex| !self.unusable.contains(&node);
         let progress = event(&mut running.round, now_ms, &usable, &mut output);
+        let head_start = running.round.take_head_start();
         self.stats.one_trip_answers += output.early.len() as u64;
         self.send_round(now, key, ballot, output.sends, out);
         for (token, answer) in output.early {
@@ -75,6 +113,9 @@ impl Coordinator {
                     entry.round = None;
                     entry.retries = 0;
                     entry.last_failure = None;
+                }
+                if let Some(head_start) = head_start {
+                    self.keep_head_start(now, key, head_start);
                 }
                 for (token, answer) in answers {
                     self.answer(token, Ok(answer), out);

@@ -238,7 +238,10 @@ impl<P: PromiseTable> Replica<P> {
             Err(held) => return outbid(held),
         };
         let next = if want_next { acceptor.promise_next(ballot) } else { None };
-        let next = next.filter(|next| next.hlc.millis() <= self.limit_ms(conditions));
+        // Below the reserve a round that grows the data is refused at its first phase: it has to have one.
+        let next = next.filter(|next| {
+            next.hlc.millis() <= self.limit_ms(conditions) && conditions.disk == DiskSpace::Enough
+        });
         let (head, stored) = match acceptance {
             Acceptance::Repeated => (found, found_ticket),
             Acceptance::Store => {

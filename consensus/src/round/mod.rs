@@ -12,6 +12,7 @@
 //!
 //! Source: Denis Rystsov, "CASPaxos: Replicated State Machines without logs", arXiv:1802.07000, section 2.
 
+mod head_start;
 mod propose;
 mod refusal;
 #[cfg(test)]
@@ -19,6 +20,7 @@ mod tests;
 
 use std::sync::Arc;
 
+pub use head_start::HeadStart;
 pub use refusal::RoundFailure;
 use refusal::{Refusal, Word, is_stalled, refused};
 
@@ -87,7 +89,8 @@ enum Phase {
         answers: Vec<Answer>,
         register: Register,
         sent: Vec<NodeIndex>,
-        tally: Tally<Word<()>>,
+        /// Those that accepted, each with whether it promised the next ballot too.
+        tally: Tally<Word<bool>>,
     },
     Over,
 }
@@ -116,7 +119,11 @@ pub struct Round {
     want_value: bool,
     /// The promises are asked for a round that may make the data larger.
     grows: bool,
+    /// The next ballot's promise is asked for along with the Accept.
+    want_next: bool,
     phase: Phase,
+    /// What a chosen round leaves for the key's next one.
+    head_start: Option<HeadStart>,
 }
 
 /// What a new round needs to know.
@@ -132,13 +139,15 @@ pub struct RoundPlan {
     pub slots: Vec<Slot>,
     /// Ask for the value's bytes even if no operation is known to need them.
     pub want_value: bool,
+    /// Ask for the next ballot's promise along with the Accept if the last round on the key was this proposer's too.
+    pub want_next: bool,
 }
 
 impl Round {
     /// Starts a round by asking the cheapest majority, `usable` nodes first, for promises; the first of them for
     /// the value's bytes too, if they are likely to be needed.
     pub fn start(plan: RoundPlan, usable: impl Fn(NodeIndex) -> bool, out: &mut RoundOutput) -> Self {
-        let RoundPlan { ballot, replicas, limits, slots, want_value } = plan;
+        let RoundPlan { ballot, replicas, limits, slots, want_value, want_next } = plan;
         let any = |is: fn(&Change) -> bool| slots.iter().any(|slot| is(&slot.proposal.operation.change));
         let mut round = Self {
             ballot,
@@ -146,8 +155,10 @@ impl Round {
             joined_from: slots.len(),
             want_value: want_value || any(Change::wants_value),
             grows: any(Change::grows),
+            want_next,
             slots,
             phase: Phase::Prepare { asked: Vec::new(), tally: Tally::default() },
+            head_start: None,
             replicas,
         };
         let first = round.replicas.first_quorum(usable);
@@ -276,8 +287,8 @@ impl Round {
             (Phase::Fetch { .. }, Step::Fetch, ReplyBody::Fetched(_) | ReplyBody::Rejected(_)) => {
                 return self.fetch_failed(from, usable, out);
             }
-            (Phase::Accept { tally, .. }, Step::Accept, ReplyBody::Accepted { .. }) => {
-                tally.insert(from, Ok(()));
+            (Phase::Accept { tally, .. }, Step::Accept, ReplyBody::Accepted { next_promised }) => {
+                tally.insert(from, Ok(next_promised));
             }
             (Phase::Accept { tally, .. }, Step::Accept, ReplyBody::Rejected(why)) => {
                 tally.insert(from, Err(Refusal::Rejected(why)));
@@ -326,7 +337,7 @@ impl Round {
                 }
             }
             Phase::Accept { tally, sent, .. } => {
-                if self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(())))) {
+                if self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(_)))) {
                     return self.chosen();
                 }
                 if !self.replicas.is_quorum(|node| !refused(tally, node)) {

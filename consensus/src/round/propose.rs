@@ -1,13 +1,12 @@
 //! From the promises to the proposal: what phase one found, what it proves by itself, what phase two sends.
 
 use super::refusal::RoundFailure;
-use super::{Phase, Progress, Round, RoundOutput};
-use crate::apply::{Applied, Attempt, Proposal, RoundContext, apply, refusal};
+use super::{HeadStart, Phase, Progress, Round, RoundOutput};
+use crate::apply::{Applied, Proposal, RoundContext, apply, refusal};
 use crate::ballot::Ballot;
 use crate::ids::NodeIndex;
 use crate::message::RequestBody;
 use crate::operation::{Answer, Change};
-use crate::quorum::Tally;
 use crate::register::{Content, Register};
 
 impl Round {
@@ -66,7 +65,6 @@ impl Round {
     }
 
     /// Makes the register to propose and sends it to every replica, or fetches the bytes that are missing.
-    /// Replicas that are not usable are passed over if the others are a majority.
     pub(super) fn propose(
         &mut self,
         now_ms: u64,
@@ -82,14 +80,8 @@ impl Round {
         else {
             return self.fetch_next(usable, out);
         };
-        for (slot, answer) in self.slots.iter_mut().zip(&answers) {
-            if answer.is_change() {
-                slot.proposal.attempts.push(Attempt { ballot: self.ballot, answer: answer.clone() });
-            }
-        }
-        self.phase = Phase::Accept { answers, register, sent: Vec::new(), tally: Tally::default() };
-        let enough = self.replicas.is_quorum(&usable);
-        self.accept_further(|node| !enough || usable(node), out);
+        self.want_next &= found.accepted.proposer == self.ballot.proposer;
+        self.accept(register, answers, usable, out);
         Progress::Running
     }
 
@@ -99,7 +91,7 @@ impl Round {
         for node in self.replicas.members().iter().copied() {
             if !sent.contains(&node) && whom(node) {
                 sent.push(node);
-                let body = RequestBody::Accept { register: register.clone(), want_next: false };
+                let body = RequestBody::Accept { register: register.clone(), want_next: self.want_next };
                 out.sends.push((node, body));
             }
         }
@@ -139,10 +131,14 @@ impl Round {
 
     /// A majority stored the proposal.
     pub(super) fn chosen(&mut self) -> Progress {
-        let Phase::Accept { answers, register, .. } = std::mem::replace(&mut self.phase, Phase::Over) else {
+        let Phase::Accept { answers, register, tally, .. } = std::mem::replace(&mut self.phase, Phase::Over)
+        else {
             unreachable!("called in phase two");
         };
         assert_eq!(register.accepted, self.ballot, "one ballot, one register");
+        if self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(true)))) {
+            self.head_start = HeadStart::after(register);
+        }
         Progress::Chosen(std::mem::take(&mut self.slots).iter().map(|slot| slot.token).zip(answers).collect())
     }
 

@@ -2,6 +2,7 @@
 
 mod chaos;
 mod faults;
+mod head_starts;
 mod limits;
 mod world;
 
@@ -11,7 +12,7 @@ use world::{Event, START_MS, World};
 
 use crate::{
     Answer, Change, ClientKey, Condition, Content, Expiry, Failure, Hlc, Key, NodeIndex, OpId, Operation,
-    Outcome, Register, Task, Token, Value, Version,
+    Outcome, Register, RequestBody, Task, Token, Value, Version,
 };
 
 fn put(text: &str) -> Task {

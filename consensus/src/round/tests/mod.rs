@@ -2,6 +2,7 @@
 
 mod early;
 mod ends;
+mod head_start;
 mod phases;
 
 use super::*;
@@ -92,6 +93,7 @@ impl Script {
             limits: HistoryLimits::STANDARD,
             slots,
             want_value: false,
+            want_next: false,
         };
         let mut out = RoundOutput::default();
         let round = Round::start(plan, |_| true, &mut out);

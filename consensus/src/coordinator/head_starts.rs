@@ -1,0 +1,152 @@
+//! The head starts that a coordinator holds: which keys' next rounds may begin at their Accept.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use crate::ballot::Ballot;
+use crate::key::Key;
+use crate::quorum::ReplicaSet;
+use crate::register::Content;
+use crate::round::HeadStart;
+
+/// Values up to this many bytes are kept, for counters and conditions' identity rounds; longer ones are withheld.
+const VALUE_BYTES_MAX: usize = 256;
+/// What an entry costs beside its key, value and history, about.
+const ENTRY_BYTES: usize = 320;
+
+/// Head starts by key, bounded in bytes: the oldest go first. Losing one costs a round trip and nothing else.
+#[derive(Debug, Default)]
+pub(super) struct HeadStarts {
+    held: BTreeMap<Key, Held>,
+    /// In the order of their coming, those that were used or replaced included.
+    order: VecDeque<(Ballot, Key)>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Held {
+    head_start: HeadStart,
+    replicas: Arc<ReplicaSet>,
+    bytes: usize,
+}
+
+impl HeadStarts {
+    /// Keeps one in place of the key's older one.
+    pub(super) fn insert(
+        &mut self,
+        now_ms: u64,
+        key: &Key,
+        replicas: Arc<ReplicaSet>,
+        mut head_start: HeadStart,
+        bytes_max: usize,
+    ) {
+        if head_start.register.content.value().is_some_and(|value| value.bytes.len() > VALUE_BYTES_MAX) {
+            head_start.register.content = head_start.register.without_value().content;
+        }
+        let key = key.detached();
+        let bytes = cost(&key, &head_start);
+        self.order.push_back((head_start.ballot, key.clone()));
+        self.bytes += bytes;
+        if let Some(replaced) = self.held.insert(key, Held { head_start, replicas, bytes }) {
+            self.bytes -= replaced.bytes;
+        }
+        self.drop_oldest(now_ms, bytes_max);
+    }
+
+    /// Takes a key's out, whatever comes of it: it counts once, and a round of any other kind voids it.
+    pub(super) fn take(&mut self, key: &Key, replicas: &ReplicaSet) -> Option<HeadStart> {
+        let held = self.held.remove(key)?;
+        self.bytes -= held.bytes;
+        (*held.replicas == *replicas).then_some(held.head_start)
+    }
+
+    /// Drops what is no longer of use, and the oldest until the others fit.
+    fn drop_oldest(&mut self, now_ms: u64, bytes_max: usize) {
+        while let Some((ballot, key)) = self.order.front() {
+            let standing = self.held.get(key).filter(|held| held.head_start.ballot == *ballot);
+            if standing.is_some_and(|held| self.bytes <= bytes_max && held.head_start.is_current(now_ms)) {
+                break;
+            }
+            if let Some(dropped) = standing.map(|held| held.bytes) {
+                self.bytes -= dropped;
+                self.held.remove(key);
+            }
+            self.order.pop_front();
+        }
+    }
+}
+
+fn cost(key: &Key, head_start: &HeadStart) -> usize {
+    let register = &head_start.register;
+    let value_bytes = match &register.content {
+        Content::Live(value) => value.bytes.len() + value.content_type.as_bytes().len(),
+        Content::Tombstone | Content::Withheld { .. } => 0,
+    };
+    ENTRY_BYTES + key.as_bytes().len() + value_bytes + register.history.memory_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ballot::{Hlc, ProposerId};
+    use crate::ids::NodeIndex;
+    use crate::register::{Register, Value};
+
+    fn key(number: u32) -> Key {
+        Key::new(format!("k{number}")).unwrap()
+    }
+
+    fn replicas(first: u16) -> Arc<ReplicaSet> {
+        Arc::new(ReplicaSet::single((first..first + 3).map(NodeIndex).collect()))
+    }
+
+    fn head_start(ms: u64, value: &'static [u8]) -> HeadStart {
+        let content = Content::Live(Value { bytes: value.into(), ..Value::default() });
+        let ballot = Ballot::new(Hlc::from_millis(ms), ProposerId(1));
+        HeadStart { ballot, register: Register { content, ..Register::absent(Ballot::ZERO) } }
+    }
+
+    #[test]
+    fn a_head_start_counts_once_and_for_its_replicas_only() {
+        let mut table = HeadStarts::default();
+        table.insert(1_000, &key(1), replicas(0), head_start(1_000, b"v"), 1 << 20);
+        assert_eq!(table.take(&key(1), &replicas(0)), Some(head_start(1_000, b"v")));
+        assert_eq!(table.take(&key(1), &replicas(0)), None);
+        table.insert(1_000, &key(1), replicas(0), head_start(1_000, b"v"), 1 << 20);
+        assert_eq!(table.take(&key(1), &replicas(1)), None, "the key has moved");
+        assert_eq!(table.bytes, 0);
+    }
+
+    #[test]
+    fn the_oldest_go_when_there_is_no_room_or_they_are_too_old() {
+        let mut table = HeadStarts::default();
+        let room = 4 * (ENTRY_BYTES + 8);
+        for number in 0..10 {
+            table.insert(1_000, &key(number), replicas(0), head_start(1_000, b"v"), room);
+            assert!(table.bytes <= room);
+        }
+        assert_eq!(table.take(&key(0), &replicas(0)), None);
+        assert!(table.take(&key(9), &replicas(0)).is_some());
+        table.insert(2_500, &key(20), replicas(0), head_start(2_400, b"v"), room);
+        assert_eq!((table.held.len(), table.order.len()), (1, 1), "the others' time is over");
+    }
+
+    #[test]
+    fn a_key_that_is_written_again_and_again_leaves_nothing_behind() {
+        let mut table = HeadStarts::default();
+        for round in 0..10_000 {
+            table.insert(1_000 + round, &key(1), replicas(0), head_start(1_000 + round, b"v"), 1 << 20);
+            assert!(table.take(&key(1), &replicas(0)).is_some());
+        }
+        table.insert(20_000, &key(1), replicas(0), head_start(20_000, b"v"), 1 << 20);
+        assert_eq!((table.held.len(), table.order.len()), (1, 1));
+    }
+
+    #[test]
+    fn a_long_value_is_withheld() {
+        let mut table = HeadStarts::default();
+        table.insert(1_000, &key(1), replicas(0), head_start(1_000, &[7; 1024]), 1 << 20);
+        let taken = table.take(&key(1), &replicas(0)).unwrap();
+        assert_eq!(taken.register.content, Content::Withheld { value_bytes: 1024 });
+    }
+}
