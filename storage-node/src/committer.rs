@@ -8,13 +8,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use roundtable_consensus::{Reply, Ticket, Write};
 use tokio::sync::oneshot;
 
 use crate::budget::Held;
+use crate::commit_queue::{Closed, CommitQueue};
 use crate::disk_watch::DiskWatch;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
@@ -71,7 +71,7 @@ pub enum Durability {
 /// The committing thread's state.
 pub(crate) struct Committer {
     pub(crate) store: Arc<Store>,
-    pub(crate) jobs: Receiver<CommitJob>,
+    pub(crate) jobs: Arc<CommitQueue>,
     /// The last durable ticket of each shard.
     pub(crate) durable: Arc<[AtomicU64]>,
     pub(crate) durability: Durability,
@@ -82,11 +82,13 @@ pub(crate) struct Committer {
 }
 
 impl Committer {
-    /// Commits until all shards are gone, or until a commit fails: then the process must end, and whoever waits for
+    /// Commits until the queue is closed, or until a commit fails: then the process must end, and whoever waits for
     /// a reply gets none.
     pub(crate) fn run(self) {
         if let Err(error) = self.run_until_closed() {
             tracing::error!(%error, "commit failed: the node stops and answers nothing");
+            self.jobs.close();
+            drop(self.jobs.take_now());
             self.fault.raise(&error.to_string());
         }
     }
@@ -94,15 +96,19 @@ impl Committer {
     fn run_until_closed(&self) -> Result<(), StoreError> {
         let mut last_sync = Instant::now();
         let (mut unsynced, mut bytes_since_poll) = (false, 0);
+        // What was taken from the queue and did not fit the last group.
+        let mut left = Vec::new();
         loop {
-            match self.next_job(last_sync, unsynced) {
-                Ok(first) => {
-                    let bytes = self.commit_group(first)?;
-                    unsynced |= bytes > 0;
-                    bytes_since_poll += bytes;
+            if left.is_empty() {
+                match self.jobs.take(self.wait_max(last_sync, unsynced)) {
+                    Ok(jobs) => left = jobs,
+                    Err(Closed) => return self.store.sync(),
                 }
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return self.store.sync(),
+            }
+            if !left.is_empty() {
+                let bytes = self.commit_group(&mut left)?;
+                unsynced |= bytes > 0;
+                bytes_since_poll += bytes;
             }
             if let Durability::Interval(interval) = self.durability
                 && unsynced
@@ -118,23 +124,25 @@ impl Committer {
         }
     }
 
-    fn next_job(&self, last_sync: Instant, unsynced: bool) -> Result<CommitJob, RecvTimeoutError> {
+    /// How long to wait for a job at the most.
+    fn wait_max(&self, last_sync: Instant, unsynced: bool) -> Option<Duration> {
         match self.durability {
-            Durability::Interval(interval) if unsynced => {
-                self.jobs.recv_timeout(interval.saturating_sub(last_sync.elapsed()))
-            }
-            _ => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            Durability::Interval(interval) if unsynced => Some(interval.saturating_sub(last_sync.elapsed())),
+            Durability::Interval(_) | Durability::Sync => None,
         }
     }
 
-    /// Writes one group and releases its replies. Returns the bytes written.
-    fn commit_group(&self, first: CommitJob) -> Result<u64, StoreError> {
+    /// Writes one group and releases its replies; jobs beyond the bound stay in `jobs`. Returns the bytes written.
+    fn commit_group(&self, jobs: &mut Vec<CommitJob>) -> Result<u64, StoreError> {
         let started = Instant::now();
-        let mut group = vec![first];
         let mut commit = self.store.begin_commit();
         let mut added = 0;
-        // What comes while the group is put together still joins it.
-        while let Some(job) = group.get(added) {
+        loop {
+            // What comes while the group is put together still joins it.
+            if added == jobs.len() {
+                jobs.append(&mut self.jobs.take_now());
+            }
+            let Some(job) = jobs.get(added).filter(|_| commit.bytes() < GROUP_BYTES_MAX) else { break };
             for (_, write) in &job.writes {
                 match write {
                     Write::Horizon(horizon) => commit.horizon(job.shard, *horizon),
@@ -144,22 +152,17 @@ impl Committer {
                 }
             }
             added += 1;
-            if commit.bytes() < GROUP_BYTES_MAX
-                && let Ok(next) = self.jobs.try_recv()
-            {
-                group.push(next);
-            }
         }
         let stats = commit.write()?;
         self.metrics.observe_commit(&stats, started.elapsed());
-        for job in &group {
+        for job in jobs.iter().take(added) {
             if let (Some((Ticket(last), _)), Some(durable)) =
                 (job.writes.last(), self.durable.get(usize::from(job.shard)))
             {
                 durable.store(*last, Ordering::Release);
             }
         }
-        group.into_iter().flat_map(|job| job.releases).for_each(Release::send);
+        jobs.drain(..added).flat_map(|job| job.releases).for_each(Release::send);
         self.limit_log(stats.log.bytes())?;
         Ok(stats.bytes)
     }
@@ -191,8 +194,6 @@ fn poll_space(disk: &DiskWatch) {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::mpsc::sync_channel;
-
     use roundtable_consensus::{Ballot, Hlc, Key, PartitionId, Register, ReplyBody};
 
     use super::*;
@@ -219,14 +220,14 @@ mod tests {
     fn jobs_queued_together_are_one_commit_and_released_after_it() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(dir.path(), &StoreOptions::default()).unwrap());
-        let (sender, jobs) = sync_channel(100);
+        let jobs = Arc::new(CommitQueue::new(100));
         let mut released = Vec::new();
         for number in 1..=100 {
             let (job, receiver) = job(number);
-            sender.send(job).unwrap();
+            jobs.push(job).unwrap();
             released.push(receiver);
         }
-        drop(sender);
+        jobs.close();
         let durable: Arc<[AtomicU64]> = (0..2).map(|_| AtomicU64::new(0)).collect();
         let metrics = Arc::new(Metrics::new());
         let (fault, watch) = Fault::new();

@@ -8,14 +8,15 @@
 //! ```
 //!
 //! A batch of requests comes over HTTP, is checked against the adopted configuration and split by key over the
-//! shards. Each shard thread lets its [`roundtable_consensus::Replica`] decide; what was decided is committed by one
-//! thread, with one sync for all that waited; then the replies leave. The node takes part only once a configuration
+//! shards. Each shard's [`roundtable_consensus::Replica`] decides on the thread that brought the batch; what was
+//! decided is committed by one thread, with one sync for all that waited; then the replies leave. The node takes part only once a configuration
 //! is adopted and its clock has passed the promises of its last run.
 
 mod body;
 pub mod budget;
 pub mod cli;
 pub mod clock;
+mod commit_queue;
 mod committer;
 pub mod config;
 pub mod disk_watch;

@@ -1,40 +1,42 @@
-//! From requests to replies: shard threads that decide, one thread that commits.
+//! From requests to replies: shards decide on the thread that brings a batch, one thread commits.
 //!
 //! ```text
-//! batch ─ split by key hash ─► shard 0 ─┐                 ┌─► replies that wait for nothing leave at once
-//!                          ├─► shard 1 ─┼─► committer ────┴─► the others leave when their write is durable
-//!                          └─► shard n ─┘   (group commit)
+//! batch ─ split by key hash ─► shard 0 ─┐
+//!                          ├─► shard 1 ─┼─┬─► replies that wait for nothing leave at once
+//!                          └─► shard n ─┘ └─► committer ─► the others leave when their write is durable
+//!                                             (group commit)
 //! ```
 //!
-//! Every queue is bounded. A full shard queue refuses (`Overloaded`, nothing done); a full commit queue makes the
-//! shard wait. The committer waits for nobody, so nothing can wait in a circle.
+//! No thread stands between a batch and its decision, so a Prepare or a read costs no switch between threads. The
+//! price is that deciding must never wait: registers that are not in memory are read off the async threads first.
+//! A batch that finds the queue before the committer full is refused (`Overloaded`, nothing done).
 
 use std::sync::atomic::AtomicU64;
-use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
 use roundtable_consensus::{
-    PromiseLimits, Rejection, Replica, ReplicaConfig, Reply, ReplyBody, Request, StripedPromises,
+    PromiseLimits, Readiness, Rejection, Replica, ReplicaConfig, Reply, ReplyBody, Request, StripedPromises,
 };
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use crate::budget::{Budget, Held};
+use crate::commit_queue::{Closed, CommitQueue};
 use crate::committer::{Answered, Committer, Durability};
 use crate::disk_watch::DiskWatch;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
-use crate::shard::{NO_MOVE, Shard, ShardJob, ShardRequest};
+use crate::shard::{Decided, NO_MOVE, Reads, Shard, ShardParts, ShardRequest};
 use crate::store::{Store, StoreError};
 use crate::voting::Voting;
 
 /// What the pipeline is made with.
 #[derive(Debug, Clone)]
 pub struct PipelineConfig {
-    /// Shard threads, at least 1.
+    /// Shards, at least 1: as many batches can be decided at once.
     pub shards: u16,
-    /// Batches that may wait for each shard.
+    /// Parts of batches that may wait for the committer.
     pub queue_batches_max: usize,
     /// When commits reach the disk.
     pub durability: Durability,
@@ -44,14 +46,21 @@ pub struct PipelineConfig {
     pub replica: ReplicaConfig,
 }
 
-/// The running threads. Dropping it without [`Self::stop`] lets them end by themselves.
+/// The shards and the running committer. Dropping it without [`Self::stop`] lets the committer end by itself.
 #[derive(Debug)]
 pub struct Pipeline {
-    shards: Mutex<Vec<SyncSender<ShardJob>>>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    shards: Arc<Shards>,
+    committer: Mutex<Option<JoinHandle<()>>>,
+    voting: Voting,
+}
+
+#[derive(Debug)]
+struct Shards {
+    shards: Vec<Mutex<Shard>>,
+    parts: ShardParts,
     /// Hashes are seeded anew at each start, so that nobody outside can aim keys at one shard.
     hash_seed: u64,
-    voting: Arc<Voting>,
+    fault: Fault,
 }
 
 /// The pipeline stopped before it answered. What was asked may have been done or not.
@@ -59,11 +68,40 @@ pub struct Pipeline {
 #[error("the node stopped before it answered")]
 pub struct Stopped;
 
+impl From<Closed> for Stopped {
+    fn from(Closed: Closed) -> Self {
+        Self
+    }
+}
+
+impl Shards {
+    /// Lets a shard decide.
+    ///
+    /// A shard that panicked has broken an assertion of the protocol: nothing that it says can be trusted, so the
+    /// process must end.
+    fn with<T>(&self, index: usize, act: impl FnOnce(&mut Shard) -> Result<T, Closed>) -> Result<T, Stopped> {
+        let _guard = self.fault.guard("shard");
+        let shard = self.shards.get(index).ok_or(Stopped)?;
+        let mut shard = shard.lock().map_err(|_| Stopped)?;
+        Ok(act(&mut shard)?)
+    }
+
+    fn decide(&self, index: usize, requests: Vec<ShardRequest>, reads: Reads) -> Result<Decided, Stopped> {
+        self.with(index, |shard| shard.decide(&self.parts, requests, reads))
+    }
+}
+
+impl Drop for Shards {
+    fn drop(&mut self) {
+        self.parts.commits.close();
+    }
+}
+
 impl Pipeline {
-    /// Starts the threads.
+    /// Makes the shards and starts the committer.
     ///
     /// # Errors
-    /// When the horizon cannot be read from the store.
+    /// When the horizon cannot be read from the store, or the system gives no thread.
     pub fn start(
         store: &Arc<Store>,
         config: &PipelineConfig,
@@ -75,13 +113,10 @@ impl Pipeline {
         let horizon = store.horizon()?;
         let count = config.shards.max(1);
         let durable: Arc<[AtomicU64]> = (0..count).map(|_| AtomicU64::new(0)).collect();
-        let voting = Arc::new(Voting::new(count));
-        let mut threads = Vec::new();
-        // A few jobs of each shard: enough to keep the committer fed, few enough that a slow disk is felt.
-        let (commits, jobs) = sync_channel(usize::from(count) * 4);
+        let commits = Arc::new(CommitQueue::new(config.queue_batches_max.max(1)));
         let committer = Committer {
             store: Arc::clone(store),
-            jobs,
+            jobs: Arc::clone(&commits),
             durable: Arc::clone(&durable),
             durability: config.durability,
             log_bytes_max: config.log_bytes_max,
@@ -89,28 +124,20 @@ impl Pipeline {
             metrics: Arc::clone(metrics),
             fault: fault.clone(),
         };
-        threads.push(spawn("committer", fault, move || committer.run())?);
-        let mut shards = Vec::new();
-        for index in 0..count {
-            let (sender, inbox) = sync_channel(config.queue_batches_max.max(1));
-            let shard = Shard {
-                index,
-                replica: Replica::new(config.replica, StripedPromises::new(PromiseLimits::STANDARD), horizon),
-                store: Arc::clone(store),
-                inbox,
-                commits: commits.clone(),
-                durable: Arc::clone(&durable),
-                disk: Arc::clone(disk),
-                budget: budget.clone(),
-                metrics: Arc::clone(metrics),
-                voting: Arc::clone(&voting),
-            };
-            threads.push(spawn("shard", fault, move || shard.run())?);
-            shards.push(sender);
-        }
+        let committer = spawn("committer", fault, move || committer.run())?;
+        let replica = || Replica::new(config.replica, StripedPromises::new(PromiseLimits::STANDARD), horizon);
+        let shards = (0..count).map(|index| Mutex::new(Shard { index, replica: replica() })).collect();
+        let parts = ShardParts {
+            store: Arc::clone(store),
+            commits,
+            durable,
+            disk: Arc::clone(disk),
+            budget: budget.clone(),
+            metrics: Arc::clone(metrics),
+        };
         // A seed of its own for each start.
-        let hash_seed = rand::random();
-        Ok(Self { shards: Mutex::new(shards), threads: Mutex::new(threads), hash_seed, voting })
+        let shards = Arc::new(Shards { shards, parts, hash_seed: rand::random(), fault: fault.clone() });
+        Ok(Self { shards, committer: Mutex::new(Some(committer)), voting: Voting::new(count) })
     }
 
     /// Whether the replicas may vote yet, and if not, why.
@@ -119,49 +146,58 @@ impl Pipeline {
         &self.voting
     }
 
-    /// Queues the requests of one batch, those that `refuse` has a reason against aside. Requests of a shard whose
-    /// queue is full are answered `Overloaded`.
+    /// Lets the shards raise their horizons ahead of need and say whether they may vote. To be called a few times a
+    /// second.
+    pub fn tick(&self) {
+        for index in 0..self.shards.shards.len() {
+            if let Ok((shard, readiness)) = self.shards.with(index, |shard| {
+                let readiness: Readiness = shard.tick(&self.shards.parts)?;
+                Ok((shard.index, readiness))
+            }) {
+                self.voting.report(shard, readiness);
+            }
+        }
+    }
+
+    /// Decides the requests of one batch, those that `refuse` has a reason against aside. Nothing is done of a batch
+    /// that finds the committer's queue full: all its requests are answered `Overloaded`.
     #[must_use]
     pub fn submit(
         &self,
         requests: Vec<Request>,
         refuse: impl Fn(&Request) -> Option<Rejection>,
     ) -> Submitted {
-        let senders = self.shards.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let mut submitted =
-            Submitted { replies: vec![None; requests.len()], waits: Vec::new(), stopped: false };
-        if senders.is_empty() {
-            submitted.stopped = true;
-            return submitted;
-        }
-        let mut parts: Vec<Part> = senders.iter().map(|_| Part::default()).collect();
+        let count = self.shards.shards.len();
+        let overloaded = self.shards.parts.commits.is_full();
+        let mut submitted = Submitted::new(requests.len(), Arc::clone(&self.shards));
+        let mut parts: Vec<Part> = (0..count).map(|_| Part::default()).collect();
         for (place, request) in requests.into_iter().enumerate() {
-            if let Some(rejection) = refuse(&request) {
+            let refusal = if overloaded { Some(Rejection::Overloaded) } else { refuse(&request) };
+            if let Some(rejection) = refusal {
                 submitted.reject(place, request.id, rejection);
                 continue;
             }
-            let key_hash = xxh3_64_with_seed(request.key.as_bytes(), self.hash_seed);
-            let shard = shard_of(key_hash, senders.len());
-            if let Some(part) = parts.get_mut(shard) {
-                part.places.push((place, request.id));
+            let key_hash = xxh3_64_with_seed(request.key.as_bytes(), self.shards.hash_seed);
+            if let Some(part) = parts.get_mut(shard_of(key_hash, count)) {
+                part.places.push(place);
                 part.requests.push(ShardRequest { request, key_hash });
             }
         }
-        for (sender, part) in senders.iter().zip(parts) {
+        for (index, part) in parts.into_iter().enumerate() {
             if !part.requests.is_empty() {
-                submitted.send(sender, part);
+                submitted.decide(index, part);
             }
         }
         submitted
     }
 
-    /// Ends the threads after everything queued was decided, committed and answered. Blocks until then.
+    /// Ends the committer after everything decided was committed and answered. Blocks until then.
     pub fn stop(&self) {
-        self.shards.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
-        for thread in threads {
+        self.shards.parts.commits.close();
+        let committer = self.committer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(committer) = committer {
             // A thread that panicked has been reported as a fault.
-            drop(thread.join());
+            drop(committer.join());
         }
     }
 }
@@ -182,8 +218,8 @@ pub enum StartError {
     },
 }
 
-/// Places in a batch, each with its request's id.
-type Places = Vec<(usize, u64)>;
+/// Places in a batch.
+type Places = Vec<usize>;
 
 /// The requests of a batch that fall to one shard, and their places in the batch.
 #[derive(Default)]
@@ -195,22 +231,41 @@ struct Part {
 /// A batch under way.
 #[derive(Debug)]
 pub struct Submitted {
+    shards: Arc<Shards>,
     replies: Vec<Option<Reply>>,
+    held: Held,
     waits: Vec<(Places, oneshot::Receiver<Answered>)>,
+    /// What needs the disk, by shard.
+    cold: Vec<(usize, Places, Vec<ShardRequest>)>,
     stopped: bool,
 }
 
 impl Submitted {
-    fn send(&mut self, sender: &SyncSender<ShardJob>, part: Part) {
-        let (answer, receiver) = oneshot::channel();
-        match sender.try_send(ShardJob { requests: part.requests, answer }) {
-            Ok(()) => self.waits.push((part.places, receiver)),
-            Err(TrySendError::Full(_)) => {
-                for (place, id) in part.places {
-                    self.reject(place, id, Rejection::Overloaded);
-                }
-            }
-            Err(TrySendError::Disconnected(_)) => self.stopped = true,
+    fn new(requests: usize, shards: Arc<Shards>) -> Self {
+        let replies = vec![None; requests];
+        Self { shards, replies, held: Held::none(), waits: Vec::new(), cold: Vec::new(), stopped: false }
+    }
+
+    fn decide(&mut self, index: usize, part: Part) {
+        match self.shards.decide(index, part.requests, Reads::Memory) {
+            Ok(Decided::NeedsDisk(requests)) => self.cold.push((index, part.places, requests)),
+            decided => self.take(part.places, decided),
+        }
+    }
+
+    fn take(&mut self, places: Places, decided: Result<Decided, Stopped>) {
+        match decided {
+            Ok(Decided::Now(answered)) => self.fill_all(places, answered),
+            Ok(Decided::Later(receiver)) => self.waits.push((places, receiver)),
+            // Whoever may read the disk is never sent back to it.
+            Ok(Decided::NeedsDisk(_)) | Err(Stopped) => self.stopped = true,
+        }
+    }
+
+    fn fill_all(&mut self, places: Places, answered: Answered) {
+        self.held.join(answered.held);
+        for (place, reply) in places.into_iter().zip(answered.replies) {
+            self.fill(place, reply);
         }
     }
 
@@ -230,19 +285,25 @@ impl Submitted {
     /// # Errors
     /// When the node stops first.
     pub async fn replies(mut self) -> Result<(Vec<Reply>, Held), Stopped> {
-        let mut held = Held::none();
+        for (index, places, requests) in std::mem::take(&mut self.cold) {
+            let shards = Arc::clone(&self.shards);
+            let reading = tokio::task::spawn_blocking(move || {
+                shards.parts.read_into_memory(&requests);
+                requests
+            });
+            let requests = reading.await.map_err(|_| Stopped)?;
+            let decided = self.shards.decide(index, requests, Reads::Disk);
+            self.take(places, decided);
+        }
         for (places, receiver) in std::mem::take(&mut self.waits) {
             let answered = receiver.await.map_err(|_| Stopped)?;
-            held.join(answered.held);
-            for ((place, ..), reply) in places.into_iter().zip(answered.replies) {
-                self.fill(place, reply);
-            }
+            self.fill_all(places, answered);
         }
         if self.stopped {
             return Err(Stopped);
         }
         let replies: Option<Vec<Reply>> = self.replies.into_iter().collect();
-        replies.map(|replies| (replies, held)).ok_or(Stopped)
+        replies.map(|replies| (replies, self.held)).ok_or(Stopped)
     }
 }
 

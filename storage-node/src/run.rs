@@ -21,6 +21,8 @@ use crate::pipeline::{Pipeline, StartError};
 use crate::server;
 use crate::store::{OpenError, Store, StoreError};
 
+/// How often the shards raise their horizons.
+const TICK_SHARDS_EVERY: Duration = Duration::from_millis(100);
 /// How often free disk space is asked for.
 const POLL_DISK_EVERY: Duration = Duration::from_secs(1);
 
@@ -141,6 +143,7 @@ impl Running {
         let helpers = [
             tokio::spawn(join_cluster(Arc::clone(&self.node), self.peer_timeout, self.fault.clone())),
             tokio::spawn(watch_disk(Arc::clone(&self.node))),
+            tokio::spawn(tick_shards(Arc::clone(&self.node))),
         ];
         let served = server::serve(Arc::clone(&self.node), self.listener, stop);
         let ended = tokio::select! {
@@ -209,6 +212,15 @@ fn listen_address(id: &NodeId, file: &Configuration, config: &Config) -> Result<
 
 async fn join_cluster(node: Arc<Node>, peer_timeout: Duration, fault: Fault) {
     node.membership.run(&node.store, peer_timeout, &fault).await;
+}
+
+async fn tick_shards(node: Arc<Node>) {
+    let mut ticks = interval(TICK_SHARDS_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        node.pipeline.tick();
+    }
 }
 
 async fn watch_disk(node: Arc<Node>) {

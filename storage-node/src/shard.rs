@@ -1,32 +1,30 @@
-//! One shard: a replica of the keys whose hashes fall to it, on a thread of its own.
+//! One shard: a replica of the keys whose hashes fall to it, behind a lock.
+//!
+//! Whoever brings requests decides them, on its own thread and without waiting: what is known from memory (the
+//! memtables and the block cache included) is answered there and then, and what is written goes to the committer.
+//! Requests that need the disk are given back before anything is decided, to be brought again once it was read.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender};
-use std::time::{Duration, Instant};
 
 use roundtable_common::wire::{BODY_BYTES_MAX, reply_size_hint};
 use roundtable_consensus::{
     Ballot, Conditions, Content, Handled, Key, Lookup, PartitionId, ReadNeed, Readiness, Rejection, Replica,
-    Reply, ReplyBody, Request, Stored, StripedPromises, Ticket, Write,
+    Reply, ReplyBody, Request, RequestBody, Stored, StripedPromises, Ticket, Write,
 };
 use tokio::sync::oneshot;
 
 use crate::budget::{Budget, Held};
 use crate::clock::unix_ms;
+use crate::commit_queue::{Closed, CommitQueue};
 use crate::committer::{Answered, CommitJob, Release};
 use crate::disk_watch::DiskWatch;
 use crate::metrics::Metrics;
 use crate::store::format::RegisterRow;
 use crate::store::{Store, StoreError};
-use crate::voting::Voting;
 
-/// How often the replica is ticked: it raises its horizon ahead of need.
-const TICK: Duration = Duration::from_millis(100);
 /// Replies say that no partition has a move under way: configurations after the first are not adopted yet.
 pub(crate) const NO_MOVE: bool = true;
-/// Requests taken from the queue at once: one multi-get and at most one commit job for all of them.
-const DRAIN_REQUESTS_MAX: usize = 2048;
 
 /// One request with its key's hash.
 #[derive(Debug)]
@@ -35,132 +33,177 @@ pub(crate) struct ShardRequest {
     pub(crate) key_hash: u64,
 }
 
-/// The requests of one batch that fall to this shard.
-#[derive(Debug)]
-pub(crate) struct ShardJob {
-    pub(crate) requests: Vec<ShardRequest>,
-    pub(crate) answer: oneshot::Sender<Answered>,
+/// Where registers may be read from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reads {
+    /// From memory alone: never waits for a disk.
+    Memory,
+    /// From the disk too. What was just read by [`ShardParts::read_into_memory`] is most likely in memory.
+    Disk,
 }
 
-/// The shard thread's state.
-pub(crate) struct Shard {
-    pub(crate) index: u16,
-    pub(crate) replica: Replica<StripedPromises>,
+/// What came of the requests of one batch that fall to a shard.
+pub(crate) enum Decided {
+    /// Answered.
+    Now(Answered),
+    /// Decided; the answers come when what they say is durable.
+    Later(oneshot::Receiver<Answered>),
+    /// Nothing was done: the disk has to be read first.
+    NeedsDisk(Vec<ShardRequest>),
+}
+
+/// What all shards share.
+#[derive(Debug)]
+pub(crate) struct ShardParts {
     pub(crate) store: Arc<Store>,
-    pub(crate) inbox: Receiver<ShardJob>,
-    pub(crate) commits: SyncSender<CommitJob>,
+    pub(crate) commits: Arc<CommitQueue>,
+    /// The last durable ticket of each shard.
     pub(crate) durable: Arc<[AtomicU64]>,
     pub(crate) disk: Arc<DiskWatch>,
     pub(crate) budget: Budget,
     pub(crate) metrics: Arc<Metrics>,
-    pub(crate) voting: Arc<Voting>,
 }
 
-/// The committer is gone: the node is stopping.
-struct CommitterGone;
+/// One shard's state.
+#[derive(Debug)]
+pub(crate) struct Shard {
+    pub(crate) index: u16,
+    pub(crate) replica: Replica<StripedPromises>,
+}
+
+impl ShardParts {
+    /// Reads what the requests may need from the disk into memory. Takes the time that the disk takes.
+    pub(crate) fn read_into_memory(&self, requests: &[ShardRequest]) {
+        let keys: Vec<(PartitionId, &Key)> =
+            requests.iter().map(|item| (item.request.partition, &item.request.key)).collect();
+        for (item, head) in requests.iter().zip(self.store.read_heads(&keys)) {
+            let wants_value = match item.request.body {
+                RequestBody::Prepare { want_value, .. } | RequestBody::Read { want_value } => want_value,
+                RequestBody::Fetch { .. } => true,
+                RequestBody::Accept { .. } => false,
+            };
+            if let Ok(Some(row)) = head
+                && row.spilled
+                && wants_value
+            {
+                // For the page cache alone: whether these bytes are the register's is judged when it is decided.
+                drop(self.store.read_value(item.request.partition, &item.request.key, row.register));
+            }
+        }
+    }
+}
 
 impl Shard {
-    /// Works until the queue's senders or the committer are gone.
-    pub(crate) fn run(mut self) {
-        let mut ready = false;
-        let mut next_tick = Instant::now();
-        loop {
-            if Instant::now() >= next_tick {
-                next_tick = Instant::now() + TICK;
-                if self.tick(&mut ready).is_err() {
-                    return;
-                }
-            }
-            let jobs = match self.inbox.recv_timeout(next_tick.saturating_duration_since(Instant::now())) {
-                Ok(first) => self.drain(first),
-                Err(RecvTimeoutError::Timeout) => continue,
-                Err(RecvTimeoutError::Disconnected) => return,
-            };
-            if self.handle(jobs).is_err() {
-                return;
-            }
-        }
-    }
-
-    fn tick(&mut self, ready: &mut bool) -> Result<(), CommitterGone> {
-        let now_ms = unix_ms();
-        if !*ready {
-            let readiness = self.replica.readiness(now_ms);
-            *ready = readiness == Readiness::Ready;
-            self.voting.report(self.index, readiness);
-        }
-        self.forget_durable();
-        let mut handled = Handled::default();
-        self.replica.tick(now_ms, &mut handled);
-        self.commit(handled.writes, Vec::new())
-    }
-
-    /// The first job and what else waits, up to a bound.
-    fn drain(&self, first: ShardJob) -> Vec<ShardJob> {
-        let mut requests = first.requests.len();
-        let mut jobs = vec![first];
-        while requests < DRAIN_REQUESTS_MAX
-            && let Ok(next) = self.inbox.try_recv()
-        {
-            requests += next.requests.len();
-            jobs.push(next);
-        }
-        jobs
-    }
-
-    fn handle(&mut self, jobs: Vec<ShardJob>) -> Result<(), CommitterGone> {
+    /// Decides the requests of one batch, in their order.
+    ///
+    /// # Errors
+    /// When nothing is committed any more: the node is stopping.
+    pub(crate) fn decide(
+        &mut self,
+        parts: &ShardParts,
+        requests: Vec<ShardRequest>,
+        reads: Reads,
+    ) -> Result<Decided, Closed> {
         // Before anything is read from disk: what the replica lets go of now, the disk shows.
-        self.forget_durable();
+        self.forget_durable(parts);
         let conditions = Conditions {
             now_ms: unix_ms(),
-            disk: self.disk.space(),
+            disk: parts.disk.space(),
             // Nothing is purged before logs are followed.
             purge_floor: Ballot::ZERO,
             done: NO_MOVE,
         };
-        let mut heads = self.read_ahead(&conditions, &jobs);
+        let Some(mut heads) = self.read_ahead(parts, &conditions, &requests, reads) else {
+            return Ok(Decided::NeedsDisk(requests));
+        };
         let mut handled = Handled::default();
-        let mut releases = Vec::new();
-        for job in jobs {
-            let mut answered =
-                Answered { replies: Vec::with_capacity(job.requests.len()), held: Held::none() };
-            let mut wait = Ticket(0);
-            let mut reply_bytes = 0;
-            for item in job.requests {
-                let head = heads.next().unwrap_or_default();
-                let ticket =
-                    self.answer(&conditions, item, head, &mut reply_bytes, &mut answered, &mut handled);
-                wait = wait.max(ticket);
-            }
-            let release = Release { to: job.answer, answered };
-            if wait.0 <= self.durable_ticket() {
-                release.send();
-            } else {
-                releases.push(release);
-            }
+        let mut answered = Answered { replies: Vec::with_capacity(requests.len()), held: Held::none() };
+        let mut wait = Ticket::NONE;
+        let mut reply_bytes = 0;
+        for item in requests {
+            let head = heads.next().unwrap_or_default();
+            let ticket =
+                self.answer(parts, &conditions, item, head, &mut reply_bytes, &mut answered, &mut handled);
+            wait = wait.max(ticket);
         }
-        self.commit(handled.writes, releases)
+        self.release(parts, wait, answered, handled.writes)
     }
 
-    /// Reads in one go what the replica cannot answer from memory; one entry for each request.
-    fn read_ahead(&self, conditions: &Conditions, jobs: &[ShardJob]) -> std::vec::IntoIter<Option<HeadRead>> {
-        let items = || jobs.iter().flat_map(|job| &job.requests);
-        let needs: Vec<bool> = items()
-            .map(|item| self.replica.read_needed(conditions, &item.request, item.key_hash) != ReadNeed::None)
+    /// Raises the horizon ahead of need. To be called a few times a second.
+    ///
+    /// # Errors
+    /// When nothing is committed any more: the node is stopping.
+    pub(crate) fn tick(&mut self, parts: &ShardParts) -> Result<Readiness, Closed> {
+        let now_ms = unix_ms();
+        self.forget_durable(parts);
+        let mut handled = Handled::default();
+        self.replica.tick(now_ms, &mut handled);
+        if !handled.writes.is_empty() {
+            let job = CommitJob { shard: self.index, writes: handled.writes, releases: Vec::new() };
+            parts.commits.push(job)?;
+        }
+        Ok(self.replica.readiness(now_ms))
+    }
+
+    /// Lets the answers go, at once or with the commit of what they rest on. Under the shard's lock, so that its jobs
+    /// are queued in the order of their tickets.
+    fn release(
+        &self,
+        parts: &ShardParts,
+        wait: Ticket,
+        answered: Answered,
+        writes: Vec<(Ticket, Write)>,
+    ) -> Result<Decided, Closed> {
+        let ready = wait <= self.durable_ticket(parts);
+        if ready && writes.is_empty() {
+            return Ok(Decided::Now(answered));
+        }
+        if ready {
+            parts.commits.push(CommitJob { shard: self.index, writes, releases: Vec::new() })?;
+            return Ok(Decided::Now(answered));
+        }
+        let (to, receiver) = oneshot::channel();
+        let releases = vec![Release { to, answered }];
+        parts.commits.push(CommitJob { shard: self.index, writes, releases })?;
+        Ok(Decided::Later(receiver))
+    }
+
+    /// Reads in one go what the replica cannot answer by itself; one entry for each request. `None` when that is not
+    /// in memory and the disk is not to be read.
+    fn read_ahead(
+        &self,
+        parts: &ShardParts,
+        conditions: &Conditions,
+        requests: &[ShardRequest],
+        reads: Reads,
+    ) -> Option<std::vec::IntoIter<Option<HeadRead>>> {
+        let needs: Vec<ReadNeed> = (requests.iter())
+            .map(|item| self.replica.read_needed(conditions, &item.request, item.key_hash))
             .collect();
-        let keys: Vec<(PartitionId, &Key)> = items()
-            .zip(&needs)
-            .filter_map(|(item, needed)| needed.then_some((item.request.partition, &item.request.key)))
-            .collect();
-        let mut found = self.store.read_heads(&keys).into_iter();
+        let needed = || requests.iter().zip(&needs).filter(|(_, need)| **need != ReadNeed::None);
+        let keys: Vec<(PartitionId, &Key)> =
+            needed().map(|(item, _)| (item.request.partition, &item.request.key)).collect();
+        let found = match reads {
+            Reads::Disk => parts.store.read_heads(&keys),
+            Reads::Memory => parts.store.cached_heads(&keys)?,
+        };
+        let apart = |head: &HeadRead| matches!(head, Ok(Some(row)) if row.spilled);
+        let wants_apart =
+            needed().zip(&found).any(|((_, need), head)| *need == ReadNeed::Value && apart(head));
+        if reads == Reads::Memory && wants_apart {
+            return None;
+        }
+        let mut found = found.into_iter();
         let heads: Vec<Option<HeadRead>> =
-            needs.into_iter().map(|needed| needed.then(|| found.next()).flatten()).collect();
-        heads.into_iter()
+            needs.iter().map(|need| (*need != ReadNeed::None).then(|| found.next()).flatten()).collect();
+        Some(heads.into_iter())
     }
 
     /// Answers one request into `answered`; returns the ticket that the answer waits for.
+    #[expect(clippy::too_many_arguments, reason = "what one request of a batch shares with the others")]
     fn answer(
         &mut self,
+        parts: &ShardParts,
         conditions: &Conditions,
         item: ShardRequest,
         head: Option<HeadRead>,
@@ -170,22 +213,22 @@ impl Shard {
     ) -> Ticket {
         let id = item.request.id;
         let refuse = |rejection| Reply { id, done: NO_MOVE, body: ReplyBody::Rejected(rejection) };
-        let lookup = match self.look_up(conditions, &item, head, *reply_bytes, answered) {
+        let lookup = match self.look_up(parts, conditions, &item, head, *reply_bytes, answered) {
             Ok(lookup) => lookup,
             Err(Unread::NoRoom) => {
                 answered.replies.push(refuse(Rejection::Overloaded));
-                return Ticket(0);
+                return Ticket::NONE;
             }
             Err(Unread::Failed(error)) => {
                 // This key only: the other keys' rows may be whole, and refusing is always safe.
                 tracing::error!(%error, "cannot read a register: its requests are refused");
-                self.metrics.read_errors.inc();
+                parts.metrics.read_errors.inc();
                 answered.replies.push(refuse(Rejection::NotReady));
-                return Ticket(0);
+                return Ticket::NONE;
             }
         };
         self.replica.handle(conditions, item.request, item.key_hash, lookup, handled);
-        let mut wait = Ticket(0);
+        let mut wait = Ticket::NONE;
         for (reply, ticket) in handled.replies.drain(..) {
             *reply_bytes += reply_size_hint(&reply);
             wait = wait.max(ticket);
@@ -194,10 +237,11 @@ impl Shard {
         wait
     }
 
-    /// What the replica must know of the disk. Asked again here, because an earlier request of this drain may have
+    /// What the replica must know of the disk. Asked again here, because an earlier request of this batch may have
     /// changed what is needed.
     fn look_up(
         &self,
+        parts: &ShardParts,
         conditions: &Conditions,
         item: &ShardRequest,
         head: Option<HeadRead>,
@@ -211,7 +255,7 @@ impl Shard {
         let (partition, key) = (item.request.partition, &item.request.key);
         let head = match head {
             Some(head) => head,
-            None => self.store.read_heads(&[(partition, key)]).pop().unwrap_or(Ok(None)),
+            None => parts.store.read_heads(&[(partition, key)]).pop().unwrap_or(Ok(None)),
         };
         let as_of = self.replica.durable();
         let found = |stored| Ok(Some(Lookup { as_of, stored }));
@@ -226,25 +270,18 @@ impl Shard {
         if reply_bytes + value_bytes > BODY_BYTES_MAX {
             return Err(Unread::NoRoom);
         }
-        answered.held.join(self.budget.take(value_bytes).ok_or(Unread::NoRoom)?);
-        let register = self.store.read_value(partition, key, register)?;
+        answered.held.join(parts.budget.take(value_bytes).ok_or(Unread::NoRoom)?);
+        let register = parts.store.read_value(partition, key, register)?;
         found(Some(Stored { register, spilled }))
     }
 
-    fn commit(&self, writes: Vec<(Ticket, Write)>, releases: Vec<Release>) -> Result<(), CommitterGone> {
-        if writes.is_empty() && releases.is_empty() {
-            return Ok(());
-        }
-        self.commits.send(CommitJob { shard: self.index, writes, releases }).map_err(|_| CommitterGone)
+    fn forget_durable(&mut self, parts: &ShardParts) {
+        self.replica.committed(self.durable_ticket(parts));
     }
 
-    fn forget_durable(&mut self) {
-        let durable = self.durable_ticket();
-        self.replica.committed(Ticket(durable));
-    }
-
-    fn durable_ticket(&self) -> u64 {
-        self.durable.get(usize::from(self.index)).map_or(0, |ticket| ticket.load(Ordering::Acquire))
+    fn durable_ticket(&self, parts: &ShardParts) -> Ticket {
+        let durable = parts.durable.get(usize::from(self.index));
+        Ticket(durable.map_or(0, |ticket| ticket.load(Ordering::Acquire)))
     }
 }
 

@@ -22,7 +22,7 @@ mod write;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rocksdb::{DB, FlushOptions, WriteOptions};
+use rocksdb::{DB, FlushOptions, ReadOptions, WriteOptions};
 use roundtable_consensus::StorageId;
 
 use self::columns::family;
@@ -79,6 +79,8 @@ pub struct Store {
     // Declared before the directory: the database is closed while the lock is still held.
     db: DB,
     write: WriteOptions,
+    /// For reads that must not wait for the disk.
+    memory_only: ReadOptions,
     storage: StorageId,
     log: Mutex<LogBounds>,
     poisoned: AtomicBool,

@@ -10,7 +10,7 @@ use roundtable_consensus::StorageId;
 use super::directory::{Directory, DirectoryError};
 use super::identity::{Identity, IdentityError};
 use super::log::LogBounds;
-use super::options::{StoreOptions, column_families, database_options, write_options};
+use super::options::{StoreOptions, column_families, database_options, memory_only_options, write_options};
 use super::wal_check::{self, WalError};
 use super::{Store, StoreError};
 
@@ -99,6 +99,7 @@ impl Store {
         let mut store = Self {
             db,
             write: write_options(options),
+            memory_only: memory_only_options(),
             storage: StorageId(0),
             log: Mutex::new(LogBounds::default()),
             poisoned: AtomicBool::new(false),

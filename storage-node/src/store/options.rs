@@ -2,7 +2,7 @@
 
 use rocksdb::{
     BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options,
-    WriteOptions,
+    ReadOptions, ReadTier, WriteOptions,
 };
 
 use super::columns::{LOG, META, REGISTERS, VALUES};
@@ -85,6 +85,13 @@ pub(super) fn write_options(options: &StoreOptions) -> WriteOptions {
     let mut write = WriteOptions::default();
     write.set_sync(options.sync_each_commit);
     write
+}
+
+/// How registers are read where nobody may wait for the disk.
+pub(super) fn memory_only_options() -> ReadOptions {
+    let mut read = ReadOptions::default();
+    read.set_read_tier(ReadTier::BlockCache);
+    read
 }
 
 /// Point lookups by whole key, most of them for keys that exist or never did; scans by partition.

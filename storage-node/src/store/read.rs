@@ -1,7 +1,7 @@
 //! Reading registers by key.
 
 use bytes::Bytes;
-use rocksdb::ReadOptions;
+use rocksdb::{DBPinnableSlice, ErrorKind, ReadOptions};
 use roundtable_consensus::{Key, PartitionId, Register};
 
 use super::columns::{REGISTERS, VALUES, family};
@@ -13,17 +13,34 @@ impl Store {
     /// `None` for absent keys. Each key fails by itself.
     #[must_use]
     pub fn read_heads(&self, keys: &[(PartitionId, &Key)]) -> Vec<Result<Option<RegisterRow>, StoreError>> {
-        let rows: Vec<Vec<u8>> =
-            keys.iter().map(|(partition, key)| row_key(*partition, key.as_bytes())).collect();
+        let rows = row_keys(keys);
         let found = self.db.batched_multi_get_cf(family(&self.db, REGISTERS), &rows, false);
-        let decode =
-            |(found, row): (Result<Option<rocksdb::DBPinnableSlice<'_>>, rocksdb::Error>, &Vec<u8>)| {
-                let Some(bytes) = found.map_err(StoreError::database("read a register"))? else {
-                    return Ok(None);
-                };
-                decode_head(Bytes::copy_from_slice(&bytes), row).map(Some)
-            };
-        found.into_iter().zip(&rows).map(decode).collect()
+        found.into_iter().zip(&rows).map(|(found, row)| decode_found(found, row)).collect()
+    }
+
+    /// The same from memory alone, without ever waiting for the disk; `None` when one of them is not there.
+    #[must_use]
+    pub fn cached_heads(
+        &self,
+        keys: &[(PartitionId, &Key)],
+    ) -> Option<Vec<Result<Option<RegisterRow>, StoreError>>> {
+        if keys.is_empty() {
+            return Some(Vec::new());
+        }
+        let rows = row_keys(keys);
+        let family = family(&self.db, REGISTERS);
+        let found = self.db.batched_multi_get_cf_opt(family, &rows, false, &self.memory_only);
+        // RocksDB says "incomplete", or, where it could not even tell whether the key exists, "found" with an empty
+        // value. No row of ours is empty.
+        let is_cold = |found: &Found<'_>| match found {
+            Ok(Some(row)) => row.is_empty(),
+            Ok(None) => false,
+            Err(error) => error.kind() == ErrorKind::Incomplete,
+        };
+        if found.iter().any(is_cold) {
+            return None;
+        }
+        Some(found.into_iter().zip(&rows).map(|(found, row)| decode_found(found, row)).collect())
     }
 
     /// Reads the bytes of a long value into the register that points to them.
@@ -45,6 +62,17 @@ impl Store {
             .map_err(StoreError::database("read a value"))?;
         join_value(head, found.map(Bytes::from), &row)
     }
+}
+
+type Found<'a> = Result<Option<DBPinnableSlice<'a>>, rocksdb::Error>;
+
+fn row_keys(keys: &[(PartitionId, &Key)]) -> Vec<Vec<u8>> {
+    keys.iter().map(|(partition, key)| row_key(*partition, key.as_bytes())).collect()
+}
+
+fn decode_found(found: Found<'_>, row: &[u8]) -> Result<Option<RegisterRow>, StoreError> {
+    let Some(bytes) = found.map_err(StoreError::database("read a register"))? else { return Ok(None) };
+    decode_head(Bytes::copy_from_slice(&bytes), row).map(Some)
 }
 
 pub(super) fn decode_head(bytes: Bytes, row: &[u8]) -> Result<RegisterRow, StoreError> {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use roundtable_consensus::{
-    Ballot, Register, Rejection, ReplicaConfig, Reply, ReplyBody, Request, RequestBody,
+    Ballot, Hlc, Register, Rejection, ReplicaConfig, Reply, ReplyBody, Request, RequestBody,
 };
 use roundtable_node::Durability;
 use roundtable_node::budget::Budget;
@@ -11,7 +11,7 @@ use roundtable_node::disk_watch::DiskWatch;
 use roundtable_node::fault::Fault;
 use roundtable_node::metrics::Metrics;
 use roundtable_node::pipeline::{Pipeline, PipelineConfig};
-use roundtable_node::store::Store;
+use roundtable_node::store::{Store, StoreOptions};
 
 use crate::support::{accept, key, next_ballot, open, register, request, tombstone, value_of};
 
@@ -140,6 +140,50 @@ async fn what_was_accepted_is_there_after_a_restart_with_other_shards() {
         }
         pipeline.stop();
     }
+}
+
+#[tokio::test]
+async fn registers_on_the_disk_alone_are_decided_on_as_well() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Arc::new(open(dir.path()));
+    let pipeline = start(&store);
+    let written: Vec<(String, Register)> = (0..200)
+        .map(|number| {
+            let value_bytes = if number % 2 == 0 { 500 } else { 9_000 };
+            (format!("k{number}"), register(next_ballot(), vec![number; value_bytes]))
+        })
+        .collect();
+    for (text, register) in &written {
+        ask_one(&pipeline, text, accept(register.clone())).await;
+    }
+    pipeline.stop();
+    store.flush().unwrap();
+    drop((pipeline, store));
+    let options = StoreOptions { block_cache_bytes: 64 << 10, ..crate::support::store_options() };
+    let store = Arc::new(Store::open(dir.path(), &options).unwrap());
+    let pipeline = start(&store);
+    let horizon = store.horizon().unwrap();
+    let ballot = Ballot { hlc: Hlc(horizon.hlc.0 + 1), ..next_ballot() };
+    // Some of one batch in memory, some not, some needing a value from apart.
+    for group in written.chunks(20) {
+        let requests = (0..).zip(group).map(|(id, (text, register))| {
+            let body = match id % 3 {
+                0 => READ,
+                1 => RequestBody::Prepare { ballot, want_value: true, grows: true },
+                _ => RequestBody::Fetch { accepted: register.accepted },
+            };
+            request(id, &key(text), body)
+        });
+        for (reply, (text, register)) in ask(&pipeline, requests.collect()).await.into_iter().zip(group) {
+            let (ReplyBody::State(found) | ReplyBody::Promised(found) | ReplyBody::Fetched(Some(found))) =
+                &reply.body
+            else {
+                panic!("{text}: {reply:?}")
+            };
+            assert_eq!(found, register, "{text}");
+        }
+    }
+    pipeline.stop();
 }
 
 #[tokio::test]

@@ -5,7 +5,7 @@ use std::fs;
 use roundtable_consensus::{
     Adopted, Ballot, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, ScanRequest, StorageId,
 };
-use roundtable_node::store::{OpenError, Store, StoreError};
+use roundtable_node::store::{OpenError, Store, StoreError, StoreOptions};
 
 use crate::support::{
     commit, configuration, key, next_ballot, open, register, store_options, tombstone, try_open, value_of,
@@ -66,6 +66,48 @@ fn registers_committed_are_read_after_reopening() {
     assert_eq!(heads.iter().map(|head| head.seq).collect::<Vec<_>>(), [1, 2, 3]);
     let whole = store.read_value(partition, &long, heads[1].register.clone()).unwrap();
     assert_eq!(value_of(&whole), long_value);
+}
+
+/// The smallest cache, so that a test's few megabytes don't fit.
+fn small_cache() -> StoreOptions {
+    StoreOptions { block_cache_bytes: 64 << 10, ..store_options() }
+}
+
+#[test]
+fn register_that_is_not_in_memory_is_never_taken_for_another_or_none() {
+    // RocksDB answers "found", with nothing, for a key that it would have to look up on the disk.
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let written: Vec<_> = (0..2_000)
+        .map(|number| (key(&format!("k{number}")), register(next_ballot(), vec![number as u8; 1_000])))
+        .collect();
+    for (key, register) in &written {
+        commit(&store, 3, key, register, false);
+    }
+    store.flush().unwrap();
+    drop(store);
+    for (options, fits) in [(store_options(), true), (small_cache(), false)] {
+        let store = Store::open(dir.path(), &options).unwrap();
+        let mut cold = 0;
+        for (key, register) in &written {
+            let keys = [(PartitionId(3), key)];
+            for warm in [false, true] {
+                match store.cached_heads(&keys) {
+                    None => cold += 1,
+                    Some(heads) => {
+                        let row = heads.into_iter().next().unwrap().unwrap().unwrap();
+                        assert_eq!(row.register, *register, "{key}, warm: {warm}");
+                    }
+                }
+                assert_eq!(store.read_heads(&keys).pop().unwrap().unwrap().unwrap().register, *register);
+            }
+        }
+        assert!(cold > 0, "nothing was ever read from the disk");
+        assert!(!fits || cold < 2_000, "nothing ever stayed in memory");
+        let absent = key("never written");
+        let found = store.cached_heads(&[(PartitionId(3), &absent)]);
+        assert!(found.is_none_or(|heads| matches!(heads[..], [Ok(None)])));
+    }
 }
 
 #[test]
