@@ -19,6 +19,8 @@ pub const VARIABLE_PREFIX: &str = "ROUNDTABLE_ROUTER_";
 pub struct Config {
     /// Where clients connect.
     pub listen: HostPort,
+    /// Threads that serve clients and nodes, at least 1.
+    pub threads: usize,
     /// Independent coordinators; keys are spread over them.
     pub coordinators: usize,
     /// What clients are allowed.
@@ -81,10 +83,11 @@ impl Config {
     /// All problems at once, each with key, value and what is accepted.
     pub fn new(mut settings: Settings) -> Result<Self, Problems> {
         let set = &mut settings;
-        let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let threads = set.get_within("threads", default_threads(), 1..=256);
         let config = Self {
+            threads,
             listen: set.get("listen", Listen::default(), HOST_PORT).0,
-            coordinators: set.get_within("coordinators", cores.clamp(1, 64), 1..=256),
+            coordinators: set.get_within("coordinators", threads, 1..=256),
             limits: limits(set),
             drain: Drain {
                 delay: set.get_within("drain_delay", millis(0), millis(0)..=secs(600)).get(),
@@ -137,6 +140,12 @@ impl Config {
     }
 }
 
+/// Half of the processors: the system's network code needs the others. Each further thread costs wake-ups.
+fn default_threads() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    (processors / 2).clamp(1, 64)
+}
+
 fn limits(set: &mut Settings) -> Limits {
     let value_max = ByteSize::new(VALUE_BYTES_MAX as u64);
     Limits {
@@ -153,7 +162,7 @@ fn limits(set: &mut Settings) -> Limits {
 fn outbox(set: &mut Settings) -> OutboxLimits {
     let value_max = ByteSize::new(VALUE_BYTES_MAX as u64);
     OutboxLimits {
-        depth: set.get_within("link_depth", 2, 1..=64),
+        depth: set.get_within("link_depth", 1, 1..=64),
         queue_items_max: set.get_within("link_queue_requests_max", 65_536, 1..=10_000_000),
         queue_bytes_max: set.get_within("link_queue_bytes_max", mib(128), value_max..=gib(1024)).as_usize(),
         batch_items_max: set.get_within("batch_requests_max", 1_024, 1..=REQUESTS_MAX),
@@ -224,7 +233,7 @@ mod tests {
     fn config_without_settings_has_the_defaults() {
         let config = config("", Flags::default()).unwrap();
         assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
-        assert_eq!((config.limits.value_bytes_max, config.link.outbox.depth), (1 << 20, 2));
+        assert_eq!((config.limits.value_bytes_max, config.link.outbox.depth), (1 << 20, 1));
     }
 
     #[test]
@@ -263,7 +272,8 @@ mod tests {
         assert_eq!(keys, expected);
         let mut uncommented = config(&settings.join("\n"), Flags::default()).unwrap();
         let defaults = config("", Flags::default()).unwrap();
-        // This one depends on the machine.
+        // These depend on the machine.
+        uncommented.threads = defaults.threads;
         uncommented.coordinators = defaults.coordinators;
         assert_eq!(uncommented, defaults);
         assert_eq!(config(text, Flags::default()).unwrap(), defaults);

@@ -20,7 +20,9 @@ macro_rules! flags {
 flags! {
     /// Address that clients connect to [default: 127.0.0.1:7400]
     listen: "ROUNDTABLE_ROUTER_LISTEN", "HOST:PORT";
-    /// Independent coordinators over which keys are spread [default: one for each processor, at most 64]
+    /// Threads that serve clients and nodes [default: one for every two processors, at most 64]
+    threads: "ROUNDTABLE_ROUTER_THREADS", "COUNT";
+    /// Independent coordinators over which keys are spread [default: as many as threads]
     coordinators: "ROUNDTABLE_ROUTER_COORDINATORS", "COUNT";
     /// Largest value taken, at most 16 MiB [default: 1 MiB]
     value_bytes_max: "ROUNDTABLE_ROUTER_VALUE_BYTES_MAX", "SIZE";
@@ -44,7 +46,7 @@ flags! {
     drain_timeout: "ROUNDTABLE_ROUTER_DRAIN_TIMEOUT", "TIME";
     /// How far clocks may be apart; the nodes' own setting [default: 5s]
     max_clock_skew: "ROUNDTABLE_ROUTER_MAX_CLOCK_SKEW", "TIME";
-    /// Batches on their way to a node at once, in each of two lanes [default: 2]
+    /// Batches on their way to a node at once, in each of two lanes [default: 1]
     link_depth: "ROUNDTABLE_ROUTER_LINK_DEPTH", "COUNT";
     /// Requests that may wait for a node in each lane [default: 65536]
     link_queue_requests_max: "ROUNDTABLE_ROUTER_LINK_QUEUE_REQUESTS_MAX", "COUNT";

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use mimalloc::MiMalloc;
 use roundtable_common::settings::Settings;
 use roundtable_common::stop::{self, StopArgs};
 use roundtable_common::{cluster_file, limits, listen, telemetry};
@@ -18,6 +19,9 @@ use roundtable_router::http::Server;
 use roundtable_router::metrics::Metrics;
 use roundtable_router::topology::{ClusterSeed, Seeker};
 use tracing::{info, warn};
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {
@@ -46,6 +50,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
     let listener = listen::bind(&config.listen, cli.insecure_listen)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
+        .worker_threads(config.threads)
         .thread_name("router")
         .build()
         .context("cannot start the runtime")?;

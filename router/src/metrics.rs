@@ -65,6 +65,7 @@ pub struct Metrics {
     rounds_failed: Counter,
     operations_combined: Counter,
     one_trip_answers: Counter,
+    one_trip_rounds: Counter,
     read_fallbacks: Counter,
     hedges: Counter,
     clock_pull_backs: Counter,
@@ -105,6 +106,7 @@ impl Metrics {
             rounds_failed: Counter::default(),
             operations_combined: Counter::default(),
             one_trip_answers: Counter::default(),
+            one_trip_rounds: Counter::default(),
             read_fallbacks: Counter::default(),
             hedges: Counter::default(),
             clock_pull_backs: Counter::default(),
@@ -155,6 +157,35 @@ impl Metrics {
             "Reads and refusals answered in one round trip",
             self.one_trip_answers.clone(),
         );
+        let r = &mut self.registry;
+        r.register("requests", "Requests answered", self.requests.clone());
+        r.register_with_unit(
+            "request_duration",
+            "Time from a request's headers to its answer",
+            Unit::Seconds,
+            self.request_duration.clone(),
+        );
+        r.register("requests_in_progress", "Requests in progress", self.requests_in_progress.clone());
+        r.register("connections", "Connections of clients", self.connections.clone());
+        r.register(
+            "connections_refused",
+            "Connections refused because there were too many",
+            self.connections_refused.clone(),
+        );
+        r.register(
+            "coordinator_requests",
+            "Operations without an answer yet, those included whose client has left",
+            self.coordinator_requests.clone(),
+        );
+        r.register("rounds", "Rounds started", self.rounds.clone());
+        r.register("rounds_outbid", "Rounds that met a higher ballot", self.rounds_outbid.clone());
+        r.register("rounds_failed", "Rounds without a majority", self.rounds_failed.clone());
+        r.register(
+            "operations_combined",
+            "Operations that shared a round with another",
+            self.operations_combined.clone(),
+        );
+        r.register("one_trip_rounds", "Rounds that started at their Accept", self.one_trip_rounds.clone());
         r.register("read_fallbacks", "Reads that needed a round", self.read_fallbacks.clone());
         r.register("hedges", "Times a further replica was asked because one was slow", self.hedges.clone());
         r.register(
@@ -224,6 +255,7 @@ impl Metrics {
         self.rounds_failed.inner().store(stats.rounds_failed, Relaxed);
         self.operations_combined.inner().store(stats.operations_combined, Relaxed);
         self.one_trip_answers.inner().store(stats.one_trip_answers, Relaxed);
+        self.one_trip_rounds.inner().store(stats.one_trip_rounds, Relaxed);
         self.read_fallbacks.inner().store(stats.read_fallbacks, Relaxed);
         self.hedges.inner().store(stats.hedges, Relaxed);
         self.clock_pull_backs.inner().store(stats.clock_pull_backs, Relaxed);

@@ -23,7 +23,7 @@ pub struct Config {
     pub listen: Option<HostPort>,
     /// The store.
     pub store: StoreOptions,
-    /// The threads that decide and commit.
+    /// What decides and commits.
     pub pipeline: PipelineConfig,
     /// Below this many free bytes, writes that grow are refused.
     pub free_bytes_min: u64,
@@ -31,7 +31,7 @@ pub struct Config {
     pub server: ServerConfig,
     /// Time for another node to answer.
     pub peer_timeout: StdDuration,
-    /// Threads that serve HTTP, at least 1.
+    /// Threads that serve HTTP and decide, at least 1.
     pub http_threads: usize,
 }
 
@@ -65,6 +65,7 @@ impl Config {
     pub fn new(mut settings: Settings) -> Result<Self, Problems> {
         let set = &mut settings;
         let durability = durability(set);
+        let http_threads = set.get_within("http_threads", default_http_threads(), 1..=256);
         let config = Self {
             listen: set.get_optional::<Listen>("listen", HOST_PORT).map(|Listen(address)| address),
             store: StoreOptions {
@@ -74,7 +75,7 @@ impl Config {
                 background_jobs: set.get_within("background_jobs", 2, 1..=64),
             },
             pipeline: PipelineConfig {
-                shards: set.get_within("shards", default_shards(), 1..=256),
+                shards: set.get_within("shards", http_threads, 1..=256),
                 queue_batches_max: set.get_within("queue_batches_max", 1024, 1..=1_000_000),
                 durability,
                 log_bytes_max: set.get_within("log_bytes_max", gib(1), mib(1)..=gib(1024)).get(),
@@ -89,7 +90,7 @@ impl Config {
             free_bytes_min: set.get_within("free_bytes_min", gib(1), ByteSize::new(0)..=gib(1 << 20)).get(),
             server: server(set),
             peer_timeout: set.get_within("peer_timeout", secs(2), millis(100)..=secs(60)).get(),
-            http_threads: set.get_within("http_threads", default_http_threads(), 1..=256),
+            http_threads: http_threads.into(),
         };
         settings.finish()?;
         Ok(config)
@@ -164,14 +165,9 @@ const fn millis(count: u64) -> Duration {
     Duration::from_millis(count)
 }
 
-/// Bodies hold many requests each, and deciding costs more than carrying: a quarter of the processors.
-fn default_http_threads() -> usize {
-    (processors() / 4).max(1)
-}
-
-/// Half of the processors: the others commit, compact and carry. More shards than can run at once only cut a batch
-/// into pieces that wait for each other.
-fn default_shards() -> u16 {
+/// Half of the processors: the others commit, compact and serve the network. They decide as well, each on any shard,
+/// so there are as many shards.
+fn default_http_threads() -> u16 {
     u16::try_from((processors() / 2).clamp(1, 16)).unwrap_or(1)
 }
 

@@ -36,11 +36,11 @@ flags! {
     log_bytes_max: "ROUNDTABLE_NODE_LOG_BYTES_MAX", "SIZE";
     /// How far ahead of this node's clock a ballot may be [default: 5s]
     max_clock_skew: "ROUNDTABLE_NODE_MAX_CLOCK_SKEW", "TIME";
-    /// Threads that decide [default: one for every two processors, at most 16]
+    /// Slices of the keys that are decided independently [default: as many as HTTP threads]
     shards: "ROUNDTABLE_NODE_SHARDS", "COUNT";
-    /// Threads that serve HTTP [default: one for every four processors]
+    /// Threads that serve HTTP and decide [default: one for every two processors, at most 16]
     http_threads: "ROUNDTABLE_NODE_HTTP_THREADS", "COUNT";
-    /// Batches that may wait for each shard [default: 1024]
+    /// Batches that may wait for the disk [default: 1024]
     queue_batches_max: "ROUNDTABLE_NODE_QUEUE_BATCHES_MAX", "COUNT";
     /// Memory for requests and replies under way [default: 512 MiB]
     in_flight_bytes_max: "ROUNDTABLE_NODE_IN_FLIGHT_BYTES_MAX", "SIZE";

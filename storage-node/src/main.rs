@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
+use mimalloc::MiMalloc;
 use roundtable_common::settings::Settings;
 use roundtable_common::{cluster_file, limits, stop, telemetry};
 use roundtable_node::cli::Cli;
@@ -14,6 +15,9 @@ use tokio::runtime;
 
 /// Time for scans under way, which cannot be cut off, to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {

@@ -49,7 +49,8 @@ pub struct Coordinator {
     clock: HybridClock,
     rng: Rng,
     pace: Pace,
-    entries: BTreeMap<Key, Entry>,
+    /// Boxed: they are large, and come and go with every request.
+    entries: BTreeMap<Key, Box<Entry>>,
     head_starts: HeadStarts,
     clients: BTreeMap<Token, Client>,
     /// Bytes of keys and values that `clients` stand for.
@@ -191,8 +192,8 @@ impl Coordinator {
             Task::Read => Operation::new(Change::Read),
             Task::Change(operation) => operation,
         };
-        let entry =
-            self.entries.entry(key.clone()).or_insert_with(|| Entry::new(partition, Arc::clone(&replicas)));
+        let entry = (self.entries.entry(key.clone()))
+            .or_insert_with(|| Box::new(Entry::new(partition, Arc::clone(&replicas))));
         entry.replicas = replicas;
         if operation.change == Change::Read && !entry.is_changing() {
             entry.readers.push(token);

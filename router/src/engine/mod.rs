@@ -224,6 +224,7 @@ impl Engine {
             sum.rounds_failed += stats.rounds_failed;
             sum.operations_combined += stats.operations_combined;
             sum.one_trip_answers += stats.one_trip_answers;
+            sum.one_trip_rounds += stats.one_trip_rounds;
             sum.read_fallbacks += stats.read_fallbacks;
             sum.hedges += stats.hedges;
             sum.clock_pull_backs += stats.clock_pull_backs;

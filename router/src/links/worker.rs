@@ -8,6 +8,7 @@ use http_body_util::Full;
 use hyper::{Method, Request};
 use roundtable_common::wire::{BATCH_PATH, Refused, ReplyBatch, decode_replies, encode_requests};
 use roundtable_consensus::{Lane, Reply};
+use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tracing::debug;
 
@@ -75,8 +76,12 @@ pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
 }
 
 /// Waits for a batch; meanwhile notices when the idle connection ends, so that no batch is lost over a stale one.
+///
+/// Before it takes one it lets all tasks run that are ready: what they send leaves together. That costs no time where
+/// nothing is ready, and makes whole batches of what would leave one by one.
 async fn next_batch(link: &Link, lane: Lane, connection: &mut Option<Connection>) -> Vec<LinkItem> {
     loop {
+        yield_now().await;
         if let Some(batch) = link.take(lane) {
             return batch;
         }

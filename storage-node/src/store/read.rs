@@ -13,34 +13,33 @@ impl Store {
     /// `None` for absent keys. Each key fails by itself.
     #[must_use]
     pub fn read_heads(&self, keys: &[(PartitionId, &Key)]) -> Vec<Result<Option<RegisterRow>, StoreError>> {
-        let rows = row_keys(keys);
+        let rows: Vec<Vec<u8>> =
+            keys.iter().map(|(partition, key)| row_key(*partition, key.as_bytes())).collect();
         let found = self.db.batched_multi_get_cf(family(&self.db, REGISTERS), &rows, false);
         found.into_iter().zip(&rows).map(|(found, row)| decode_found(found, row)).collect()
     }
 
     /// The same from memory alone, without ever waiting for the disk; `None` when one of them is not there.
+    ///
+    /// One by one: RocksDB's multi-get reads data blocks from the disk whatever it is told.
     #[must_use]
     pub fn cached_heads(
         &self,
         keys: &[(PartitionId, &Key)],
     ) -> Option<Vec<Result<Option<RegisterRow>, StoreError>>> {
-        if keys.is_empty() {
-            return Some(Vec::new());
-        }
-        let rows = row_keys(keys);
         let family = family(&self.db, REGISTERS);
-        let found = self.db.batched_multi_get_cf_opt(family, &rows, false, &self.memory_only);
-        // RocksDB says "incomplete", or, where it could not even tell whether the key exists, "found" with an empty
-        // value. No row of ours is empty.
-        let is_cold = |found: &Found<'_>| match found {
-            Ok(Some(row)) => row.is_empty(),
-            Ok(None) => false,
-            Err(error) => error.kind() == ErrorKind::Incomplete,
+        let read = |(partition, key): &(PartitionId, &Key)| {
+            let row = row_key(*partition, key.as_bytes());
+            let found = self.db.get_pinned_cf_opt(family, &row, &self.memory_only);
+            // RocksDB says "incomplete", or, where it could not even tell whether the key exists, "found" with an
+            // empty value. No row of ours is empty.
+            let is_cold = match &found {
+                Ok(found) => found.as_ref().is_some_and(|bytes| bytes.is_empty()),
+                Err(error) => error.kind() == ErrorKind::Incomplete,
+            };
+            (!is_cold).then(|| decode_found(found, &row))
         };
-        if found.iter().any(is_cold) {
-            return None;
-        }
-        Some(found.into_iter().zip(&rows).map(|(found, row)| decode_found(found, row)).collect())
+        keys.iter().map(read).collect()
     }
 
     /// Reads the bytes of a long value into the register that points to them.
@@ -65,10 +64,6 @@ impl Store {
 }
 
 type Found<'a> = Result<Option<DBPinnableSlice<'a>>, rocksdb::Error>;
-
-fn row_keys(keys: &[(PartitionId, &Key)]) -> Vec<Vec<u8>> {
-    keys.iter().map(|(partition, key)| row_key(*partition, key.as_bytes())).collect()
-}
 
 fn decode_found(found: Found<'_>, row: &[u8]) -> Result<Option<RegisterRow>, StoreError> {
     let Some(bytes) = found.map_err(StoreError::database("read a register"))? else { return Ok(None) };

@@ -78,9 +78,17 @@ fn register_that_is_not_in_memory_is_never_taken_for_another_or_none() {
     // RocksDB answers "found", with nothing, for a key that it would have to look up on the disk.
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let written: Vec<_> = (0..2_000)
-        .map(|number| (key(&format!("k{number}")), register(next_ballot(), vec![number as u8; 1_000])))
-        .collect();
+    // Values that don't compress: RocksDB reads the whole of a small file when it opens it.
+    let mut random = 1_u64;
+    let mut value = || -> Vec<u8> {
+        let mut next = || {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            random.to_le_bytes()
+        };
+        (0..250).flat_map(|_| next()).skip(3).collect()
+    };
+    let written: Vec<_> =
+        (0..2_000).map(|number| (key(&format!("k{number}")), register(next_ballot(), value()))).collect();
     for (key, register) in &written {
         commit(&store, 3, key, register, false);
     }
