@@ -100,6 +100,10 @@ impl Case {
             (_, Distribution::Uniform) => ", uniform",
             (_, Distribution::Zipfian) => ", zipfian",
         };
-        format!("{}, {} B{keys}, {} connections", self.operation.name(), self.value_bytes, self.connections)
+        let connections = match self.connections {
+            1 => "1 connection".to_owned(),
+            count => format!("{count} connections"),
+        };
+        format!("{}, {} B{keys}, {connections}", self.operation.name(), self.value_bytes)
     }
 }

@@ -14,6 +14,7 @@ mod process;
 mod progress;
 mod report;
 mod results;
+mod row;
 mod statistics;
 mod system;
 mod targets;

@@ -1,13 +1,15 @@
 //! The measurement: one system after the other, each fresh for each size of values, each case in several windows.
 
 use std::path::Path;
+use std::time::Instant;
 
 use crate::case::{Case, System};
 use crate::failure::{Doing as _, Failure};
 use crate::load::{Load, preload};
 use crate::matrix::MAIN_VALUE_BYTES;
 use crate::progress::Progress;
-use crate::results::{Results, Row, Settings, Window};
+use crate::results::{Results, Settings};
+use crate::row::{Row, Window};
 use crate::system::{Cluster, Places};
 use crate::usage::Usage;
 use crate::workload::Workload;
@@ -90,12 +92,14 @@ async fn measure_case(
     }
     let mut windows = Vec::new();
     for _ in 0..settings.windows {
+        let begun = Instant::now();
         let before = Usage::now(&cluster.servers)?;
         let report = load.run(case, settings.window_s).await?;
         let after = Usage::now(&cluster.servers)?;
         let used = after.since(&before);
         windows.push(Window {
             load: report,
+            wall_s: begun.elapsed().as_secs_f64(),
             server_cpu_s: used.servers,
             load_cpu_s: used.load,
             other_cpu_s: used.others,

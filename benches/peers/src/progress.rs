@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::time::Instant;
 
 use crate::report::number;
-use crate::results::Row;
+use crate::row::Row;
 
 /// Counts cases.
 #[derive(Debug)]

@@ -1,15 +1,18 @@
 //! What Roundtable wants to reach beside its peers, judged from the figures of the same run.
 
 use crate::case::{Operation, System};
-use crate::results::{Medians, Results};
+use crate::results::Results;
+use crate::row::Medians;
 
 /// A figure and its bound.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Check {
-    /// What is compared, for the reader.
-    pub(crate) what: String,
+    /// What is compared, with its unit.
+    pub(crate) quantity: &'static str,
     pub(crate) measured: f64,
     pub(crate) bound: Bound,
+    /// Where the bound comes from; empty if it is just a number.
+    pub(crate) of_whom: &'static str,
 }
 
 /// On which side of what a figure should be.
@@ -66,6 +69,11 @@ pub(crate) fn targets(results: &Results) -> Vec<Target> {
     .into()
 }
 
+const CPU: &str = "CPU µs/op";
+const RATE: &str = "ops/s";
+const P99: &str = "p99 ms";
+
+/// What must hold, and what is aimed at.
 type Checks = (Vec<Check>, Vec<Check>);
 
 fn target(subject: &'static str, checks: Option<Checks>) -> Target {
@@ -93,84 +101,77 @@ impl Judge<'_> {
 
     fn put_cpu(&self) -> Option<Checks> {
         let of = |system| Some(self.medians(system, Operation::Put, 64)?.cpu_us_per_op);
-        let ours = of(System::Roundtable)?;
-        let check = |what: &str, bound| Check { what: format!("CPU µs/op, {what}"), measured: ours, bound };
+        let check = checks(CPU, of(System::Roundtable)?);
         Some((
             vec![
-                check("a quarter of etcd's over gRPC", Bound::AtMost(of(System::EtcdGrpc)? / 4.0)),
-                check("a fifth of etcd's over HTTP", Bound::AtMost(of(System::EtcdHttp)? / 5.0)),
+                check(Bound::AtMost(of(System::EtcdGrpc)? / 4.0), "a quarter of etcd's over gRPC"),
+                check(Bound::AtMost(of(System::EtcdHttp)? / 5.0), "a fifth of etcd's over HTTP"),
             ],
-            vec![check("Redis's", Bound::AtMost(of(System::Redis)?))],
+            vec![check(Bound::AtMost(of(System::Redis)?), "Redis's")],
         ))
     }
 
     fn put_rate(&self, connections: u32) -> Option<Checks> {
         let ours = self.medians(System::Roundtable, Operation::Put, connections)?;
         let redis = self.medians(System::Redis, Operation::Put, connections)?;
-        let rate =
-            |what: &str, bound| Check { what: format!("ops/s, {what}"), measured: ours.ops_per_s, bound };
+        let (rate, p99) = (checks(RATE, ours.ops_per_s), checks(P99, ours.p99_ms));
         Some((
             vec![
-                rate("Redis's", Bound::AtLeast(redis.ops_per_s)),
-                Check {
-                    what: "p99 ms, Redis's".to_owned(),
-                    measured: ours.p99_ms,
-                    bound: Bound::Below(redis.p99_ms),
-                },
+                rate(Bound::AtLeast(redis.ops_per_s), "Redis's"),
+                p99(Bound::Below(redis.p99_ms), "Redis's"),
             ],
-            vec![rate("1.5 times Redis's", Bound::AtLeast(1.5 * redis.ops_per_s))],
+            vec![rate(Bound::AtLeast(1.5 * redis.ops_per_s), "1.5 times Redis's")],
         ))
     }
 
     fn get_cpu(&self) -> Option<Checks> {
-        let ours = self.medians(System::Roundtable, Operation::Get, 64)?.cpu_us_per_op;
-        let etcd = self.medians(System::EtcdGrpc, Operation::Get, 64)?.cpu_us_per_op;
-        let check = |what: &str, bound| Check { what: format!("CPU µs/op, {what}"), measured: ours, bound };
+        let of = |system| Some(self.medians(system, Operation::Get, 64)?.cpu_us_per_op);
+        let check = checks(CPU, of(System::Roundtable)?);
+        let etcd = of(System::EtcdGrpc)?;
         Some((
-            vec![check("a quarter of etcd's over gRPC", Bound::AtMost(etcd / 4.0))],
-            vec![check("20", Bound::AtMost(20.0))],
+            vec![check(Bound::AtMost(etcd / 4.0), "a quarter of etcd's over gRPC")],
+            vec![check(Bound::AtMost(20.0), "")],
         ))
     }
 
     fn get_rate(&self) -> Option<Checks> {
         let ours = self.medians(System::Roundtable, Operation::Get, 64)?;
         let etcd = self.medians(System::EtcdGrpc, Operation::Get, 64)?;
-        let rate =
-            |what: &str, bound| Check { what: format!("ops/s, {what}"), measured: ours.ops_per_s, bound };
+        let (rate, p99) = (checks(RATE, ours.ops_per_s), checks(P99, ours.p99_ms));
         Some((
             vec![
-                rate("4 times etcd's over gRPC", Bound::AtLeast(4.0 * etcd.ops_per_s)),
-                Check {
-                    what: "p99 ms, half of etcd's over gRPC".to_owned(),
-                    measured: ours.p99_ms,
-                    bound: Bound::Below(etcd.p99_ms / 2.0),
-                },
+                rate(Bound::AtLeast(4.0 * etcd.ops_per_s), "4 times etcd's over gRPC"),
+                p99(Bound::Below(etcd.p99_ms / 2.0), "half of etcd's over gRPC"),
             ],
-            vec![rate("55,000", Bound::AtLeast(55_000.0))],
+            vec![rate(Bound::AtLeast(55_000.0), "")],
         ))
     }
 
     fn put_latency(&self) -> Option<Checks> {
         let of = |system| Some(self.medians(system, Operation::Put, 1)?.p50_ms);
-        let ours = of(System::Roundtable)?;
+        let check = checks("p50 ms", of(System::Roundtable)?);
         // The better of etcd's two interfaces.
         let etcd = of(System::EtcdGrpc)?.min(of(System::EtcdHttp)?);
-        let check = |what: &str, bound| Check { what: format!("p50 ms, {what}"), measured: ours, bound };
         Some((
-            vec![check("half of etcd's", Bound::Below(etcd / 2.0))],
-            vec![check("Redis's", Bound::AtMost(of(System::Redis)?))],
+            vec![check(Bound::Below(etcd / 2.0), "half of etcd's")],
+            vec![check(Bound::AtMost(of(System::Redis)?), "Redis's")],
         ))
     }
 
     fn hot_rate(&self) -> Option<Checks> {
-        let hot = self.medians(System::Roundtable, Operation::Hot, 64)?.ops_per_s;
-        let uniform = self.medians(System::Roundtable, Operation::Put, 64)?.ops_per_s;
-        let check = |what: &str, bound| Check { what: format!("ops/s, {what}"), measured: hot, bound };
+        let of = |operation| Some(self.medians(System::Roundtable, operation, 64)?.ops_per_s);
+        let check = checks(RATE, of(Operation::Hot)?);
+        let uniform = of(Operation::Put)?;
         Some((
-            vec![check("half of the rate over all keys", Bound::AtLeast(uniform / 2.0))],
-            vec![check("the rate over all keys", Bound::AtLeast(uniform))],
+            vec![check(Bound::AtLeast(uniform / 2.0), "half of the rate over all keys")],
+            vec![check(Bound::AtLeast(uniform), "the rate over all keys")],
         ))
     }
+}
+
+/// Checks of one measured figure.
+fn checks(quantity: &'static str, measured: f64) -> impl Fn(Bound, &'static str) -> Check {
+    move |bound, of_whom| Check { quantity, measured, bound, of_whom }
 }
 
 #[cfg(test)]

@@ -272,7 +272,7 @@ mod tests {
         });
         let (counts, took) = on_one_thread(&plan, 0).unwrap();
         assert!(took >= Duration::from_secs(1));
-        assert!(counts.latencies.len() > 0 || counts.refused > 0, "{counts:?}");
+        assert!(!counts.latencies.is_empty() || counts.refused > 0, "{counts:?}");
         let (more, _) = on_one_thread(&plan, 1).unwrap();
         let error = counts.first_error.or(more.first_error).unwrap();
         assert_eq!(error, CallError::of("WAIT: no replica in time"));

@@ -58,12 +58,11 @@ fn draw_panel(panel: &Panel, scale: Scale, area: &Area<'_>) -> Outcome {
         start: heights.first().copied().unwrap_or_default(),
         end: heights.last().copied().unwrap_or_default(),
     };
-    let places: Vec<f64> = (0..panel.connections.len()).map(|place| place as f64).collect();
+    let places: Vec<f64> = panel.connections.iter().map(|&count| place(count)).collect();
+    let (first, last) =
+        (places.first().copied().unwrap_or_default(), places.last().copied().unwrap_or_default());
     // A single number of connections stands in the middle.
-    let x_range = match panel.connections.len() {
-        0 | 1 => -1.0..1.0,
-        count => -0.12..(count as f64 - 1.0),
-    };
+    let x_range = if first < last { first - 0.03 * (last - first)..last } else { first - 1.0..last + 1.0 };
     let mut chart = ChartBuilder::on(area)
         .margin_left(12)
         .margin_right(LABEL_WIDTH)
@@ -73,11 +72,7 @@ fn draw_panel(panel: &Panel, scale: Scale, area: &Area<'_>) -> Outcome {
         .y_label_area_size(52)
         .build_cartesian_2d(Axis::new(x_range, places), Axis::new(y_range, heights))?;
     area.draw(&Text::new(panel.title, (24, 10), bold(15, TEXT)))?;
-    let connections = |place: &f64| {
-        let is_there =
-            |(index, count): (usize, &u32)| ((index as f64 - place).abs() < 1e-6).then(|| count.to_string());
-        panel.connections.iter().enumerate().find_map(is_there).unwrap_or_default()
-    };
+    let connections = |place: &f64| number(place.exp2().round());
     let tick_label = |height: &f64| short(value(*height, scale));
     chart
         .configure_mesh()
@@ -100,7 +95,7 @@ fn draw_panel(panel: &Panel, scale: Scale, area: &Area<'_>) -> Outcome {
 
 fn draw_line(line: &Line, scale: Scale, chart: &mut Chart<'_, '_>) -> Outcome {
     let points: Vec<(f64, f64)> =
-        line.points.iter().map(|(place, value)| (*place as f64, height(*value, scale))).collect();
+        line.points.iter().map(|&(count, value)| (place(count), height(value, scale))).collect();
     let color = ink(line.system).light;
     let width = if line.system == System::Roundtable { 3 } else { 2 };
     chart.draw_series(LineSeries::new(points.iter().copied(), color.stroke_width(width)))?;
@@ -113,9 +108,9 @@ fn draw_labels(panel: &Panel, scale: Scale, chart: &Chart<'_, '_>, area: &Area<'
     let (left, top) = area.get_base_pixel();
     let mut labels = Vec::new();
     for line in &panel.lines {
-        if let Some((place, value)) = line.points.last() {
-            let (x, y) = chart.backend_coord(&(*place as f64, height(*value, scale)));
-            labels.push((line.system, *value, x - left, y - top));
+        if let Some(&(count, value)) = line.points.last() {
+            let (x, y) = chart.backend_coord(&(place(count), height(value, scale)));
+            labels.push((line.system, value, x - left, y - top));
         }
     }
     let wanted: Vec<i32> = labels.iter().map(|label| label.3).collect();
@@ -137,6 +132,11 @@ fn text(size: u32, ink: Ink) -> TextStyle<'static> {
 
 fn bold(size: u32, ink: Ink) -> TextStyle<'static> {
     (FONT, size, FontStyle::Bold).into_font().color(&ink.light)
+}
+
+/// Where a number of connections is on its axis, which is logarithmic.
+fn place(connections: u32) -> f64 {
+    f64::from(connections).log2()
 }
 
 /// Where a value is on the axis.
@@ -167,8 +167,10 @@ mod tests {
     use super::*;
 
     fn figure(scale: Scale) -> Figure {
-        let line =
-            |system, values: [f64; 3]| Line { system, points: values.into_iter().enumerate().collect() };
+        let line = |system, values: [f64; 3]| Line {
+            system,
+            points: [1, 64, 256].into_iter().zip(values).collect(),
+        };
         let panel = Panel {
             title: "put",
             connections: vec![1, 64, 256],
@@ -186,7 +188,7 @@ mod tests {
         for scale in [Scale::Linear, Scale::Logarithmic] {
             let drawing = draw(&figure(scale)).unwrap();
             for label in ["Roundtable 19,701", "etcd, gRPC 6,277", "etcd, HTTP 6,039", "256", "connections"] {
-                assert_eq!(drawing.matches(label).count() >= 3, true, "{label} in {drawing}");
+                assert!(drawing.matches(label).count() >= 3, "{label} in {drawing}");
             }
             assert!(drawing.contains("prefers-color-scheme:dark"));
         }

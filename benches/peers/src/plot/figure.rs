@@ -1,7 +1,8 @@
 //! What a plot shows, before anything is drawn.
 
 use crate::case::{Operation, System};
-use crate::results::{Medians, Results};
+use crate::results::Results;
+use crate::row::Medians;
 
 /// How values become heights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub(crate) struct Figure {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Panel {
     pub(crate) title: &'static str,
-    /// The numbers of connections, at even distances.
+    /// The numbers of connections for which there are values, in order.
     pub(crate) connections: Vec<u32>,
     pub(crate) lines: Vec<Line>,
 }
@@ -32,8 +33,8 @@ pub(crate) struct Panel {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Line {
     pub(crate) system: System,
-    /// The place among the numbers of connections, from 0, and the value there.
-    pub(crate) points: Vec<(usize, f64)>,
+    /// The number of connections and the value there.
+    pub(crate) points: Vec<(u32, f64)>,
 }
 
 /// Of one column of the results, at the main size and keys; nothing if no operation has figures.
@@ -62,15 +63,12 @@ fn panel(results: &Results, operation: Operation, column: fn(&Medians) -> f64) -
         .collect();
     connections.sort_unstable();
     connections.dedup();
-    let value = |system, connections| {
+    let point = |system, connections| {
         let medians = results.main_row(system, operation, connections)?.medians();
         // A case in which nothing succeeded has no place on a logarithmic scale.
-        Some(column(&medians)).filter(|value| *value > 0.0)
+        Some((connections, column(&medians))).filter(|(_, value)| *value > 0.0)
     };
-    let points = |system| {
-        let places = connections.iter().enumerate();
-        places.filter_map(|(place, &count)| Some((place, value(system, count)?))).collect::<Vec<_>>()
-    };
+    let points = |system| connections.iter().filter_map(|&count| point(system, count)).collect::<Vec<_>>();
     let lines: Vec<Line> = results
         .systems()
         .into_iter()
@@ -113,8 +111,8 @@ mod tests {
         assert_eq!(
             panel.lines,
             [
-                Line { system: System::Roundtable, points: vec![(1, 30.0)] },
-                Line { system: System::Redis, points: vec![(0, 10.0), (1, 20.0)] },
+                Line { system: System::Roundtable, points: vec![(64, 30.0)] },
+                Line { system: System::Redis, points: vec![(1, 10.0), (64, 20.0)] },
             ]
         );
         assert_eq!(panel.extremes(), (10.0, 30.0));

@@ -3,7 +3,8 @@
 use crate::case::{Case, Distribution, Operation, System};
 use crate::matrix::MAIN_VALUE_BYTES;
 use crate::report::number;
-use crate::results::{Medians, Results, Row};
+use crate::results::Results;
+use crate::row::{Medians, Row};
 
 /// The load of the table at the top.
 const GLANCE_CONNECTIONS: u32 = 64;
@@ -61,14 +62,15 @@ pub(crate) fn tables(results: &Results) -> String {
     let tables: Vec<String> = cases.chunk_by(of_one_table).map(|cases| table(results, cases)).collect();
     format!(
         "## All figures\n\n\
-         Medians over {} windows of {} s, each column by itself; ± is half the range of the windows' throughputs. CPU is \
+         Windows of {} s for each case: {}. Each column is their median, taken by itself; ± is half the range of their \
+         throughputs. CPU is \
          the user and system time of all server processes for one operation, without the load tool's, which stands \
          beside it. The last two columns are Roundtable's throughput in this system's, and this system's CPU per \
          operation in Roundtable's: above 1, Roundtable does better.\n\n\
          † the load tool used over {:.0} % of its threads: the system may be able to do more. ‡ other processes and the \
          kernel's own threads used over {OTHERS_BUSY_MAX} processors: doubtful.\n\n{}",
-        results.settings.windows,
         results.settings.window_s,
+        results.settings.windows,
         LOAD_BUSY_MAX * 100.0,
         tables.join("\n")
     )

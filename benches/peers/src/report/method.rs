@@ -79,20 +79,20 @@ fn load(results: &Results) -> String {
     let settings = &results.settings;
     format!(
         "A closed loop: each connection has one request under way and sends the next when the answer is there. {} keys are \
-         written first, and some read back and compared. Then, for each case, {} s of warm-up and {} windows of {} s. \
+         written first, and some read back and compared. Then, for each case, {} s of warm-up, then windows of {} s, {} of them. \
          Values are random bytes; zipfian keys have the exponent 0.99; both are the same for all systems, as is the order \
          in which keys are asked for. Reads are measured before writes.\n\n\
          `wrk` drives Roundtable and etcd's HTTP gateway, with requests made ahead; own drivers drive etcd over gRPC (crate \
-         `etcd-client`, one client with one connection each) and Redis (its protocol, written directly). Each has {} \
-         thread(s). Latencies are those that `wrk` computes: stalls are filled in with the requests that a stalled \
+         `etcd-client`, one client with one connection each) and Redis (its protocol, written directly). Threads of each: \
+         {}. Latencies are those that `wrk` computes: stalls are filled in with the requests that a stalled \
          connection did not send (\"coordinated omission\"), and the drivers do the same. In the mixed load they are over \
          reads and writes together.\n\n\
          CPU is user and system time from `/proc`, of all server processes and of children that they waited for, from \
          before the load tool starts until it has ended.\n",
         number(f64::from(settings.keys)),
         settings.warmup_s,
-        settings.windows,
         settings.window_s,
+        settings.windows,
         settings.load_threads,
     )
 }
