@@ -27,7 +27,7 @@ test: setup ## Runs all checks: format, licences, clippy, documents, unit tests,
 
 .PHONY: build
 build: setup ## Builds the three programs.
-	@$(CARGO) build --release --workspace --bins
+	@$(CARGO) build --release --workspace --bins --exclude roundtable-bench-peers
 
 .PHONY: setup
 setup: ## Installs what the build needs (Debian, Ubuntu), or says what is missing.
@@ -67,9 +67,8 @@ bench-micro: setup ## Runs the micro-benchmarks of the core.
 	@$(CARGO) bench --package roundtable-benches
 
 .PHONY: bench-peers
-bench-peers: ## Roundtable beside etcd and Redis, which it installs: 25 minutes, alone on the machine; QUICK=1, ARGS="--systems redis".
+bench-peers: build ## Roundtable beside etcd and Redis, which it installs: 25 minutes, alone on the machine; QUICK=1, ARGS="--systems redis".
 	@scripts/setup.sh --peers
-	@$(CARGO) build --release --workspace --bins --exclude roundtable-bench-peers
 	@$(CARGO) build --release --package roundtable-bench-peers --features etcd-grpc
 	@exec $(BIN)/roundtable-bench-peers run $(if $(QUICK),--matrix quick --windows 1 --seconds 5) $(ARGS)
 

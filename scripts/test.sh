@@ -20,7 +20,7 @@ else
 fi
 
 step "build"
-scripts/cargo.sh build --release --workspace --bins
+scripts/cargo.sh build --release --workspace --bins --exclude roundtable-bench-peers
 
 step "clippy"
 scripts/cargo.sh clippy --release --workspace --all-targets -- -D warnings

@@ -72,7 +72,7 @@ fn draw_panel(panel: &Panel, scale: Scale, area: &Area<'_>) -> Outcome {
         .y_label_area_size(52)
         .build_cartesian_2d(Axis::new(x_range, places), Axis::new(y_range, heights))?;
     area.draw(&Text::new(panel.title, (24, 10), bold(15, TEXT)))?;
-    let connections = |place: &f64| number(place.exp2().round());
+    let connections = |place: &f64| format!("{:.0}", place.exp2());
     let tick_label = |height: &f64| short(value(*height, scale));
     chart
         .configure_mesh()
@@ -120,7 +120,7 @@ fn draw_labels(panel: &Panel, scale: Scale, chart: &Chart<'_, '_>, area: &Area<'
     for (&(system, value, ..), y) in labels.iter().zip(spread(&wanted, LABEL_DISTANCE, bounds)) {
         let name = if system == System::Roundtable { bold(13, ink(system)) } else { text(13, ink(system)) };
         let style = name.pos(Pos::new(HPos::Left, VPos::Center));
-        let label = format!("{} {}", system.name(), number(value));
+        let label = format!("{}: {}", system.name(), number(value));
         area.draw(&Text::new(label, (column, y), style))?;
     }
     Ok(())
@@ -187,7 +187,9 @@ mod tests {
     fn drawing_names_every_line_where_it_ends() {
         for scale in [Scale::Linear, Scale::Logarithmic] {
             let drawing = draw(&figure(scale)).unwrap();
-            for label in ["Roundtable 19,701", "etcd, gRPC 6,277", "etcd, HTTP 6,039", "256", "connections"] {
+            for label in
+                ["Roundtable: 19,701", "etcd, gRPC: 6,277", "etcd, HTTP: 6,039", "256", "connections"]
+            {
                 assert!(drawing.matches(label).count() >= 3, "{label} in {drawing}");
             }
             assert!(drawing.contains("prefers-color-scheme:dark"));

@@ -3,52 +3,60 @@
 /// Moves positions apart until neighbours have at least this distance, as little as need be, within the bounds if there is
 /// room for all. The order stays.
 pub(crate) fn spread(wanted: &[i32], distance: i32, bounds: (i32, i32)) -> Vec<i32> {
+    let room = Room { distance: distance.into(), low: bounds.0.into(), high: bounds.1.into() };
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by_key(|&index| wanted.get(index));
-    // Groups of neighbours that touch are moved together, so that their centre stays where it was.
+    // Neighbours that touch become a group that moves as one, so that its centre stays where it was.
     let mut groups: Vec<Group> = Vec::new();
     for &index in &order {
         let wish = wanted.get(index).copied().unwrap_or_default();
         groups.push(Group { sum_of_starts: wish.into(), count: 1 });
         while let [.., before, last] = groups.as_slice()
-            && before.start() + before.count * i64::from(distance) > last.start()
+            && room.start(before) + before.count * room.distance > room.start(last)
         {
-            let merged = before.with(*last, distance.into());
+            let merged = room.merge(before, last);
             groups.truncate(groups.len() - 2);
             groups.push(merged);
         }
     }
+    let positions = groups.iter().flat_map(|group| {
+        let start = room.start(group);
+        (0..group.count).map(move |place| start + place * room.distance)
+    });
     let mut placed = vec![0; wanted.len()];
-    let mut indices = order.into_iter();
-    for group in groups {
-        let length = (group.count - 1) * i64::from(distance);
-        let (low, high) = (i64::from(bounds.0), i64::from(bounds.1) - length);
-        let start = group.start().min(high).max(low);
-        for place in 0..group.count {
-            let position = start + place * i64::from(distance);
-            if let Some(slot) = indices.next().and_then(|index| placed.get_mut(index)) {
-                *slot = i32::try_from(position).unwrap_or_default();
-            }
+    for (index, position) in order.into_iter().zip(positions) {
+        if let Some(slot) = placed.get_mut(index) {
+            *slot = i32::try_from(position).unwrap_or_default();
         }
     }
     placed
 }
 
-/// Labels one below the other at the distance. What is summed up is where each would have the first of them.
+/// Labels one below the other. What is summed up is where each would have the first of them.
 #[derive(Debug, Clone, Copy)]
 struct Group {
     sum_of_starts: i64,
     count: i64,
 }
 
-impl Group {
-    fn start(&self) -> i64 {
-        self.sum_of_starts / self.count
+/// Where labels may be.
+#[derive(Debug, Clone, Copy)]
+struct Room {
+    distance: i64,
+    low: i64,
+    high: i64,
+}
+
+impl Room {
+    /// Where the first label of the group is.
+    fn start(self, group: &Group) -> i64 {
+        let length = (group.count - 1) * self.distance;
+        (group.sum_of_starts / group.count).min(self.high - length).max(self.low)
     }
 
-    fn with(self, next: Self, distance: i64) -> Self {
-        let moved = next.sum_of_starts - next.count * self.count * distance;
-        Self { sum_of_starts: self.sum_of_starts + moved, count: self.count + next.count }
+    fn merge(self, group: &Group, next: &Group) -> Group {
+        let moved = next.sum_of_starts - next.count * group.count * self.distance;
+        Group { sum_of_starts: group.sum_of_starts + moved, count: group.count + next.count }
     }
 }
 
@@ -73,5 +81,8 @@ mod tests {
         let wanted = [198, 199, 200, 3];
         let placed = spread(&wanted, 14, (0, 200));
         assert_eq!(placed, [172, 186, 200, 3]);
+        // Held up by the bound, a group must not cover the next label either.
+        assert_eq!(spread(&[0, 0, 0, 35], 15, (10, 200)), [10, 25, 40, 55]);
+        assert_eq!(spread(&[160, 200, 200, 200], 15, (10, 200)), [155, 170, 185, 200]);
     }
 }

@@ -62,15 +62,17 @@ pub(crate) fn tables(results: &Results) -> String {
     let tables: Vec<String> = cases.chunk_by(of_one_table).map(|cases| table(results, cases)).collect();
     format!(
         "## All figures\n\n\
-         Windows of {} s for each case: {}. Each column is their median, taken by itself; ± is half the range of their \
-         throughputs. CPU is \
-         the user and system time of all server processes for one operation, without the load tool's, which stands \
+         Windows per case: {}, of {} s each. Every column is the median over them, taken by itself; ± is half the range of \
+         their throughputs. CPU is the \
+         user and system time of all server processes for one operation, without the load tool's, which stands \
          beside it. The last two columns are Roundtable's throughput in this system's, and this system's CPU per \
          operation in Roundtable's: above 1, Roundtable does better.\n\n\
+         A put of Redis waits for a replica's receipt of the write, not for its sync, and its gets are not linearizable; all \
+         others' writes are synced on a majority and their gets linearizable.\n\n\
          † the load tool used over {:.0} % of its threads: the system may be able to do more. ‡ other processes and the \
          kernel's own threads used over {OTHERS_BUSY_MAX} processors: doubtful.\n\n{}",
-        results.settings.window_s,
         results.settings.windows,
+        results.settings.window_s,
         LOAD_BUSY_MAX * 100.0,
         tables.join("\n")
     )

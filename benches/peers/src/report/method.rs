@@ -70,7 +70,7 @@ fn systems() -> &'static str {
      | etcd, gRPC; etcd, HTTP | 3 members; all load goes to the leader | a majority of the members has synced it | \
      linearizable |\n\
      | Redis, WAIT 1 | a primary and 2 replicas, `appendonly yes`, `appendfsync always`, no snapshots | `SET`: the primary \
-     has synced it; `WAIT 1`, sent in the same packet: one replica has *received* it. Redis 7.0 does not wait for the \
+     has synced it; `WAIT 1`, sent along with it: one replica has *received* it. Redis 7.0 does not wait for the \
      replica's sync | at the primary, **not linearizable**: there is no consensus, and a failover may lose \
      acknowledged writes |\n"
 }
@@ -80,8 +80,8 @@ fn load(results: &Results) -> String {
     format!(
         "A closed loop: each connection has one request under way and sends the next when the answer is there. {} keys are \
          written first, and some read back and compared. Then, for each case, {} s of warm-up, then windows of {} s, {} of them. \
-         Values are random bytes; zipfian keys have the exponent 0.99; both are the same for all systems, as is the order \
-         in which keys are asked for. Reads are measured before writes.\n\n\
+         Values are random bytes; zipfian keys have the exponent 0.99; both are the same for all systems, as is the sequence \
+         from which the connections draw their keys. Reads are measured before writes.\n\n\
          `wrk` drives Roundtable and etcd's HTTP gateway, with requests made ahead; own drivers drive etcd over gRPC (crate \
          `etcd-client`, one client with one connection each) and Redis (its protocol, written directly). Threads of each: \
          {}. Latencies are those that `wrk` computes: stalls are filled in with the requests that a stalled \
@@ -105,7 +105,9 @@ const CAVEATS: &str = "Caveats:\n\n\
     - One connection mostly measures how fast idle processes wake up.\n\
     - etcd gets no compaction during the run and a quota of 8 GiB, so that nothing interrupts it; its memory grows with what \
     was written. Over gRPC each client has a connection of its own; fewer, shared connections would cost it less CPU.\n\
-    - Redis has its memory alone to read from; its append-only file may be rewritten during the run, as its default says.\n\
+    - The driver of etcd over gRPC uses more of the shared processors than `wrk` does (its column says how much), which \
+    lowers etcd's throughput there, not its CPU per operation. Over HTTP the load tool is the same as Roundtable's.\n\
+    - Redis reads from memory alone; its append-only file may be rewritten during the run, as its default says.\n\
     - `wrk` counts answers from status 400 on as errors; figures of cases with errors are shown, marked, and not judged.\n";
 
 const DATA: &str = "Raw results, window by window: [data/peers.json](data/peers.json); the tables' figures: [data/peers.csv](data/peers.csv).\n";
