@@ -88,3 +88,57 @@ impl Load {
         Ok(command)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::case::{Distribution, Operation};
+
+    /// Acknowledges every write and knows no key.
+    async fn forgetful_router(listener: TcpListener) {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            tokio::spawn(async move {
+                let mut buffer = [0; 4096];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    // One request is under way at a time, and each fits into a packet.
+                    let answer = match &buffer[..length] {
+                        [b'P', b'U', b'T', ..] => "HTTP/1.1 204 No Content\r\n\r\n",
+                        _ => "HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n",
+                    };
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    }
+
+    #[tokio::test]
+    async fn wrk_sends_the_mix_and_reports_every_status() {
+        if std::process::Command::new("wrk").arg("-v").output().is_err() {
+            // It comes with `make bench-peers`; nobody else needs it.
+            return;
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(forgetful_router(listener));
+        let folder = tempfile::tempdir().unwrap();
+        let load = Load::new(System::Roundtable, address, &Workload::new(10, 100), 1, folder.path()).unwrap();
+        let case = Case {
+            value_bytes: 100,
+            operation: Operation::Mixed,
+            distribution: Distribution::Uniform,
+            connections: 2,
+        };
+        let report = load.run(&case, 1).await.unwrap();
+        // wrk makes the first request of its script once more before the load, to look at it.
+        let writes = report.answered - report.refused;
+        assert!(report.answered > 40 && report.broken == 0, "{report:?}");
+        assert!(writes.abs_diff(report.answered / 20) <= 2, "{report:?}");
+        assert!(
+            report.p50_us > 0 && report.p50_us <= report.p999_us && report.duration_us >= 900_000,
+            "{report:?}"
+        );
+    }
+}
