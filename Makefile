@@ -10,7 +10,7 @@ export CARGO_TARGET_DIR ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/roundtable/tar
 BIN := $(CARGO_TARGET_DIR)/release
 CARGO := scripts/cargo.sh
 
-# Passed on to `roundtable up`, for example: make up ARGS="--nodes 5 --routers 2"
+# Passed on to `roundtable up` and to the comparison with peers: make up ARGS="--nodes 5 --routers 2"
 ARGS ?=
 
 .PHONY: help
@@ -27,7 +27,7 @@ test: setup ## Runs all checks: format, licences, clippy, documents, unit tests,
 
 .PHONY: build
 build: setup ## Builds the three programs.
-	@$(CARGO) build --release --workspace --bins
+	@$(CARGO) build --release --workspace --bins --exclude roundtable-bench-peers
 
 .PHONY: setup
 setup: ## Installs what the build needs (Debian, Ubuntu), or says what is missing.
@@ -65,6 +65,12 @@ gauntlet: build ## Clients under faults of every kind, judged: make gauntlet SEC
 .PHONY: bench-micro
 bench-micro: setup ## Runs the micro-benchmarks of the core.
 	@$(CARGO) bench --package roundtable-benches
+
+.PHONY: bench-peers
+bench-peers: build ## Roundtable beside etcd and Redis, which it installs: 25 minutes, alone on the machine; QUICK=1, ARGS="--systems redis".
+	@scripts/setup.sh --peers
+	@$(CARGO) build --release --package roundtable-bench-peers --features etcd-grpc
+	@exec $(BIN)/roundtable-bench-peers run $(if $(QUICK),--matrix quick --windows 1 --seconds 5) $(ARGS)
 
 .PHONY: clean
 clean: ## Deletes what cargo built (the next build takes long again); ./data stays.

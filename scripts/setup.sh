@@ -2,6 +2,7 @@
 # Brings a machine to where `cargo build` works: system packages and the Rust toolchain.
 # Installs on Debian and Ubuntu; elsewhere it says what to install. Takes less than a second when nothing is missing.
 # With ROUNDTABLE_SETUP=check it installs nothing and fails if something is missing.
+# With --peers it also brings what `make bench-peers` compares Roundtable with, and lets none of it run by itself.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +10,14 @@ cd "$(dirname "$0")/.."
 # the README's first steps. The end-to-end tests import unicode-data, a real data set, and give single processes a
 # wrong clock with libfaketime.
 debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data libfaketime)
+# The peers, the load tool, and what the driver of etcd is built with (protoc and the definitions that it includes).
+peer_packages=(etcd-server redis-server wrk protobuf-compiler libprotobuf-dev)
 mode="${ROUNDTABLE_SETUP:-install}"
+with_peers=
+if [ "${1:-}" = --peers ]; then
+  with_peers=yes
+  debian_packages+=("${peer_packages[@]}")
+fi
 
 say() { printf 'setup: %s\n' "$*"; }
 fail() { printf 'setup: %s\n' "$*" >&2; exit 1; }
@@ -24,12 +32,41 @@ missing_debian_packages() {
   done
 }
 
+# Packages start their services when they are installed, unless this file says no. One that is there already is the
+# machine owner's and stays as it is.
+service_policy=/usr/sbin/policy-rc.d
+sudo=()
+
+forbid_services() {
+  [ ! -e "$service_policy" ] || return 0
+  trap '"${sudo[@]}" rm -f "$service_policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' | "${sudo[@]}" tee "$service_policy" >/dev/null
+  "${sudo[@]}" chmod 755 "$service_policy"
+}
+
+# The services of these packages stay stopped, now and after the next start of the machine.
+disable_services() {
+  local package
+  [ -d /run/systemd/system ] || return 0
+  for package in "$@"; do
+    case "$package" in
+      etcd-server) "${sudo[@]}" systemctl disable --quiet --now etcd ;;
+      redis-server) "${sudo[@]}" systemctl disable --quiet --now redis-server ;;
+    esac
+  done
+}
+
 install_debian_packages() {
-  local sudo=()
   if [ "$(id -u)" -ne 0 ]; then
     command -v sudo >/dev/null || fail "neither root nor sudo: have someone run: apt-get install -y $*"
     sudo=(sudo)
   fi
+  [ -z "$with_peers" ] || forbid_services
+  apt_install "$@"
+  [ -z "$with_peers" ] || disable_services "$@"
+}
+
+apt_install() {
   say "installing system packages: $*"
   "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "$@" && return
   say "refreshing the package index first"
@@ -47,11 +84,11 @@ check_system_packages() {
     return
   fi
   local tool
-  for tool in c++ clang curl make; do
+  for tool in c++ clang curl make ${with_peers:+etcd redis-server wrk protoc}; do
     command -v "$tool" >/dev/null || missing+=("$tool")
   done
   [ "${#missing[@]}" -eq 0 ] || fail "not found: ${missing[*]}. Please install a C++ compiler, clang with its \
-library (libclang), make and curl. Debian names: ${debian_packages[*]}"
+library (libclang), make, curl${with_peers:+, etcd, Redis, wrk, protoc}. Debian names: ${debian_packages[*]}"
 }
 
 # The lowest Rust that the workspace builds with, from Cargo.toml.

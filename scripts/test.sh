@@ -20,10 +20,18 @@ else
 fi
 
 step "build"
-scripts/cargo.sh build --release --workspace --bins
+scripts/cargo.sh build --release --workspace --bins --exclude roundtable-bench-peers
 
 step "clippy"
 scripts/cargo.sh clippy --release --workspace --all-targets -- -D warnings
+
+# Its driver of etcd is left out of the workspace's build: it compiles tonic, and needs protoc.
+if command -v protoc >/dev/null; then
+  step "clippy of the comparison with peers, etcd over gRPC included"
+  scripts/cargo.sh clippy --release --package roundtable-bench-peers --features etcd-grpc --all-targets -- -D warnings
+else
+  step "clippy of the driver of etcd: skipped, protoc is not installed (make bench-peers installs it)"
+fi
 
 step "documentation of the code"
 RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --release --workspace --no-deps --document-private-items
