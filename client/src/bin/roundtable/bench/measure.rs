@@ -179,14 +179,14 @@ mod tests {
 
     #[tokio::test]
     async fn pause_shows_in_every_operation_that_was_due_in_it_and_in_one_of_a_closed_loop() {
-        let pauses_once = |number| Duration::from_millis(if number == 50 { 300 } else { 0 });
-        let open = measure_gets(&router(pauses_once).await, "--connections 1 --ops 400 --rate 1000").await;
-        assert_eq!((open.counts.answered(), open.open_loop.unwrap().due), (400, 400));
+        let pauses_once = |number| Duration::from_millis(if number == 200 { 300 } else { 0 });
+        let open = measure_gets(&router(pauses_once).await, "--connections 1 --ops 600 --rate 1000").await;
+        assert_eq!((open.counts.answered(), open.open_loop.unwrap().due), (600, 600));
         // 300 were due in the pause; those of its first 200 ms took longer than 100 ms.
         let slow = slower_than(&open.counts.latencies[0], 100);
         assert!((150..350).contains(&slow), "{slow}");
 
-        let closed = measure_gets(&router(pauses_once).await, "--connections 1 --ops 400").await;
+        let closed = measure_gets(&router(pauses_once).await, "--connections 1 --ops 600").await;
         assert_eq!(slower_than(&closed.counts.latencies[0], 200), 1);
     }
 
