@@ -22,7 +22,7 @@ up: build ## Starts three nodes and a router on this machine; data stays in ./da
 	@exec $(BIN)/roundtable up $(ARGS)
 
 .PHONY: test
-test: setup ## Runs all checks: format, licences, clippy, documents, unit tests, end-to-end tests.
+test: setup ## Runs all checks: format, licences, clippy, documents, instruction counts, unit tests, end-to-end tests.
 	@scripts/test.sh
 
 .PHONY: build
