@@ -1,5 +1,11 @@
 //! `roundtable bench` against a running cluster: every workload, both loops, and what is told of the processes.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a helper that cannot go on fails its test"
+)]
+
 use roundtable_tests::{Cluster, Finished, run};
 use serde_json::{Value, json};
 
