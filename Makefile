@@ -22,7 +22,7 @@ up: build ## Starts three nodes and a router on this machine; data stays in ./da
 	@exec $(BIN)/roundtable up $(ARGS)
 
 .PHONY: test
-test: setup ## Runs all checks: format, licences, clippy, documents, unit tests, end-to-end tests.
+test: setup ## Runs all checks: format, licences, clippy, documents, instruction counts, unit tests, end-to-end tests.
 	@scripts/test.sh
 
 .PHONY: build
@@ -63,8 +63,12 @@ gauntlet: build ## Clients under faults of every kind, judged: make gauntlet SEC
 	@$(CARGO) run --release --package roundtable-tests --example gauntlet -- $(or $(SECONDS),300) $(SEED)
 
 .PHONY: bench-micro
-bench-micro: setup ## Runs the micro-benchmarks of the core.
-	@$(CARGO) bench --package roundtable-benches
+bench-micro: setup ## Runs the micro-benchmarks of the core: SAVE=name keeps the result, BASELINE=name compares with a kept one.
+	@$(CARGO) bench --package roundtable-benches --benches -- $(if $(SAVE),--save-baseline $(SAVE)) $(if $(BASELINE),--baseline $(BASELINE))
+
+.PHONY: instructions
+instructions: setup ## Counts the instructions of a put and a get in the core, against benches/instructions.toml.
+	@$(CARGO) test --release --package roundtable-benches --test instructions -- --ignored --nocapture --test-threads 1
 
 .PHONY: bench-peers
 bench-peers: build ## Roundtable beside etcd and Redis, which it installs: 25 minutes, alone on the machine; QUICK=1, ARGS="--systems redis".

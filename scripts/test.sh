@@ -39,6 +39,10 @@ RUSTDOCFLAGS="-D warnings" scripts/cargo.sh doc --release --workspace --no-deps 
 step "examples in the documentation of the code"
 scripts/cargo.sh test --release --workspace --doc
 
+# Shown in full: a figure that has become much better passes, and asks to be committed.
+step "instructions of the core against benches/instructions.toml"
+scripts/cargo.sh test --release --package roundtable-benches --test instructions -- --ignored --nocapture --test-threads 1
+
 step "tests"
 if command -v cargo-nextest >/dev/null; then
   scripts/cargo.sh nextest run --release --workspace

@@ -1,4 +1,8 @@
-//! What the micro-benchmarks share: samples of the sizes that the product meets.
+//! What the micro-benchmarks share: samples of the sizes that the product meets, the core's whole path, and the figures
+//! that are committed of it.
+
+pub mod figures;
+pub mod path;
 
 use bytes::Bytes;
 use roundtable_consensus::{

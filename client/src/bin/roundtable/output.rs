@@ -5,6 +5,8 @@ use std::io::{self, BufWriter, Write};
 use std::os::unix::ffi::OsStrExt as _;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use serde::Serialize;
+
 use crate::failure::Failure;
 
 /// Writes all of this to standard output.
@@ -18,6 +20,12 @@ pub(crate) fn print(bytes: &[u8]) -> Result<(), Failure> {
 /// Writes this and a line end to standard output.
 pub(crate) fn print_line(line: &str) -> Result<(), Failure> {
     print(format!("{line}\n").as_bytes())
+}
+
+/// Writes this as one JSON value on one line to standard output.
+pub(crate) fn print_json(value: &impl Serialize) -> Result<(), Failure> {
+    let line = serde_json::to_string(value).map_err(|error| Failure::Other(error.to_string()))?;
+    print_line(&line)
 }
 
 /// Standard output with a buffer, for many small writes.

@@ -4,13 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper::Method;
-use rand::SeedableRng as _;
-use rand::rngs::StdRng;
 use tokio::task::JoinSet;
 
-use crate::bench::connection::{Connection, Endpoint};
-use crate::bench::worker::{Plan, call};
+use crate::bench::plan::Plan;
+use crate::bench::recorder::Ending;
+use crate::bench::session::Session;
 use crate::failure::Failure;
 use crate::output;
 
@@ -20,13 +18,13 @@ const ATTEMPTS_MAX: u32 = 10;
 /// The pause after a failed attempt.
 const RETRY_PAUSE: Duration = Duration::from_millis(100);
 
-/// Writes the first `count` keys over this many connections.
-pub(crate) async fn run(plan: &Arc<Plan>, count: u64, connections: u16) -> Result<(), Failure> {
-    output::note(&format!("writing {count} keys first"));
+/// Writes all keys over this many connections.
+pub(crate) async fn run(plan: &Arc<Plan>, connections: u16) -> Result<(), Failure> {
+    output::note(&format!("writing {} key(s) first", plan.shape.keys));
     let next = Arc::new(AtomicU64::new(0));
     let mut writers = JoinSet::new();
     for number in 0..u64::from(connections) {
-        writers.spawn(write_keys(Arc::clone(plan), number, count, Arc::clone(&next)));
+        writers.spawn(write_keys(Arc::clone(plan), number, Arc::clone(&next)));
     }
     while let Some(joined) = writers.join_next().await {
         match joined {
@@ -37,32 +35,25 @@ pub(crate) async fn run(plan: &Arc<Plan>, count: u64, connections: u16) -> Resul
     Ok(())
 }
 
-async fn write_keys(plan: Arc<Plan>, number: u64, count: u64, next: Arc<AtomicU64>) -> Result<(), Failure> {
-    let mut random = StdRng::seed_from_u64(plan.seed.wrapping_sub(number));
-    let mut connection = None;
+async fn write_keys(plan: Arc<Plan>, number: u64, next: Arc<AtomicU64>) -> Result<(), Failure> {
     let Some(endpoint) = plan.endpoint(number) else { return Ok(()) };
+    let mut session = Session::new(&plan, endpoint, plan.seed.wrapping_sub(number));
     loop {
         let key = next.fetch_add(1, Ordering::Relaxed);
-        if key >= count {
+        if key >= plan.shape.keys {
             return Ok(());
         }
-        write_key(&plan, endpoint, &mut connection, key, &mut random).await?;
+        write_key(&mut session, key).await?;
     }
 }
 
-async fn write_key(
-    plan: &Plan,
-    endpoint: &Endpoint,
-    connection: &mut Option<Connection>,
-    key: u64,
-    random: &mut StdRng,
-) -> Result<(), Failure> {
+async fn write_key(session: &mut Session<'_>, key: u64) -> Result<(), Failure> {
     let mut failure = String::new();
     for _ in 0..ATTEMPTS_MAX {
-        match call(endpoint, connection, Method::PUT, plan.keys.path(key), plan.value(random)).await {
-            Ok(status) if status.is_success() => return Ok(()),
-            Ok(status) => failure = status.to_string(),
-            Err(error) => failure = error.to_string(),
+        match session.write(key).await {
+            Ending::Answered { .. } => return Ok(()),
+            Ending::Status(status) => failure = status.to_string(),
+            Ending::Failed(error) => failure = error.to_string(),
         }
         tokio::time::sleep(RETRY_PAUSE).await;
     }

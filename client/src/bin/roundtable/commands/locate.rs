@@ -25,8 +25,7 @@ pub(crate) struct WhereArgs {
 pub(crate) async fn run(args: WhereArgs) -> Result<(), Failure> {
     let place = args.connect.client()?.locate(output::bytes_of(&args.key)).await?;
     if args.json {
-        let line = serde_json::to_string(&place).map_err(|error| Failure::Other(error.to_string()))?;
-        return output::print_line(&line);
+        return output::print_json(&place);
     }
     output::print(render(&place).as_bytes())
 }

@@ -51,8 +51,7 @@ pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
     }
     let status = Status { routers, cluster };
     if args.json {
-        let line = serde_json::to_string(&status).map_err(|error| Failure::Other(error.to_string()))?;
-        output::print_line(&line)?;
+        output::print_json(&status)?;
     } else {
         output::print(render(&status).as_bytes())?;
     }

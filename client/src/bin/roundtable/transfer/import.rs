@@ -105,8 +105,7 @@ pub(crate) async fn run(args: ImportArgs) -> Result<(), Failure> {
 
 fn report(tally: &Tally, json: bool) -> Result<(), Failure> {
     if json {
-        let line = serde_json::to_string(tally).map_err(|error| Failure::Other(error.to_string()))?;
-        return output::print_line(&line);
+        return output::print_json(tally);
     }
     output::note(&tally.summary("imported"));
     Ok(())
