@@ -6,9 +6,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What each one is for: a C++ compiler and libclang build RocksDB and its bindings; curl fetches Rust and runs
-# the README's first steps. The end-to-end tests import unicode-data, a real data set, and give single processes a
-# wrong clock with libfaketime.
-debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data libfaketime)
+# the README's first steps. The end-to-end tests import unicode-data, a real data set, give single processes a wrong
+# clock with libfaketime, and networks of their own with iproute2.
+debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data libfaketime iproute2)
 mode="${ROUNDTABLE_SETUP:-install}"
 
 say() { printf 'setup: %s\n' "$*"; }
