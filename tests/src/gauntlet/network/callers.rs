@@ -2,36 +2,25 @@
 //! asked of the kernel.
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::net::TcpStream;
 use tokio::task::spawn_blocking;
 
+use super::socket_inode::socket_inode;
 use super::wires;
 use crate::gauntlet::Party;
 
 /// A process may call before the one who started it has told its id.
 const ATTEMPTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(20);
-/// The kernel's table is read anew no sooner: it is as long as the machine's memory is large, and reading it for
-/// each connection once took more of a busy machine than all nodes and routers together.
-const READ_AGAIN_AFTER: Duration = Duration::from_millis(20);
 
 /// The cluster's processes and how they are recognised.
 #[derive(Debug, Default)]
 pub(in crate::gauntlet) struct Callers {
     /// By process id.
     processes: Mutex<BTreeMap<i32, Party>>,
-    sockets: Mutex<Option<Sockets>>,
-}
-
-/// The inodes of this machine's sockets by their local and remote ports, as they once were.
-#[derive(Debug)]
-struct Sockets {
-    read_at: Instant,
-    inodes: BTreeMap<[u16; 2], u64>,
 }
 
 impl Callers {
@@ -44,7 +33,7 @@ impl Callers {
 
     /// The party at the other end of an accepted connection; `None` when it is gone or none of ours.
     pub(super) async fn at(self: &Arc<Self>, stream: &TcpStream) -> Option<Party> {
-        let (from, to) = (stream.peer_addr().ok()?, stream.local_addr().ok()?.port());
+        let (from, to) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
         if !from.ip().is_loopback() {
             return self
                 .processes
@@ -56,25 +45,14 @@ impl Callers {
         }
         for _ in 0..ATTEMPTS {
             let callers = Arc::clone(self);
-            if let Some(party) = spawn_blocking(move || callers.ask_kernel(from, to)).await.ok().flatten() {
+            if let Some(party) =
+                spawn_blocking(move || callers.owner(socket_inode(from, to)?)).await.ok().flatten()
+            {
                 return Some(party);
             }
             tokio::time::sleep(PAUSE).await;
         }
         None
-    }
-
-    fn ask_kernel(&self, from: SocketAddr, to: u16) -> Option<Party> {
-        let inode = {
-            let mut sockets = self.sockets.lock().unwrap();
-            let is_fresh =
-                sockets.as_ref().is_some_and(|sockets| sockets.read_at.elapsed() < READ_AGAIN_AFTER);
-            if !is_fresh {
-                *sockets = Some(Sockets { read_at: Instant::now(), inodes: read_sockets() });
-            }
-            *sockets.as_ref()?.inodes.get(&[from.port(), to])?
-        };
-        self.owner(inode)
     }
 
     fn owner(&self, inode: u64) -> Option<Party> {
@@ -87,24 +65,6 @@ impl Callers {
         let processes = self.processes.lock().unwrap().clone();
         processes.into_iter().find(|(pid, _)| holds(pid)).map(|(_, party)| party)
     }
-}
-
-/// All IPv4 sockets that somebody holds.
-fn read_sockets() -> BTreeMap<[u16; 2], u64> {
-    let table = std::fs::read_to_string("/proc/net/tcp").unwrap_or_default();
-    let socket = |line: &str| {
-        // "sl local_address rem_address st tx_queue:rx_queue tr:tm->when retrnsmt uid timeout inode …"
-        let mut fields = line.split_ascii_whitespace().skip(1);
-        let ports = [port_of(fields.next()?)?, port_of(fields.next()?)?];
-        let inode = fields.nth(6)?.parse().ok().filter(|inode| *inode != 0)?;
-        Some((ports, inode))
-    };
-    table.lines().skip(1).filter_map(socket).collect()
-}
-
-/// The port in `0100007F:1F90`.
-fn port_of(address: &str) -> Option<u16> {
-    u16::from_str_radix(address.rsplit_once(':')?.1, 16).ok()
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ mod callers;
 mod gate;
 mod pipe;
 mod rules;
+mod socket_inode;
 mod wires;
 
 use std::sync::Arc;
