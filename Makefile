@@ -60,7 +60,7 @@ e2e: build ## Runs the end-to-end tests alone; T=name runs those whose name cont
 
 .PHONY: gauntlet
 gauntlet: build ## Clients under faults of every kind, judged: make gauntlet SECONDS=300, SEED=7 for the same faults again.
-	@$(CARGO) run --release --package roundtable-tests --example gauntlet -- $(or $(SECONDS),300) $(SEED)
+	@$(CARGO) run --release --package roundtable-tests --example gauntlet -- $(or $(SECONDS),300) $(SEED) $(NET)
 
 .PHONY: bench-micro
 bench-micro: setup ## Runs the micro-benchmarks of the core: SAVE=name keeps the result, BASELINE=name compares with a kept one.

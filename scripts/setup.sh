@@ -7,9 +7,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What each one is for: a C++ compiler and libclang build RocksDB and its bindings; curl fetches Rust and runs
-# the README's first steps. The end-to-end tests import unicode-data, a real data set, and give single processes a
-# wrong clock with libfaketime; valgrind counts the core's instructions.
-debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data libfaketime
+# the README's first steps. The end-to-end tests import unicode-data, a real data set, give single processes a wrong
+# clock with libfaketime, and networks of their own with iproute2; valgrind counts the core's instructions.
+debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data libfaketime iproute2
   valgrind)
 # The peers, the load tool, and what the driver of etcd is built with (protoc and the definitions that it includes).
 peer_packages=(etcd-server redis-server wrk protobuf-compiler libprotobuf-dev)

@@ -7,6 +7,7 @@
 //! - [`Process`]: one of them; killed, frozen, thawed, started again.
 //! - [`Http`]: a plain client for well-formed requests; [`Raw`]: bytes on a socket for all others.
 //! - [`Scene`]: a cluster that bad input must leave as it was.
+//! - [`Disk`]: a small disk that really fills up.
 //! - [`idempotency_key`]: names of operations.
 //! - [`Gauntlet`]: clients, faults of every kind, and the judge of what the clients saw.
 //! - [`eventually`]: the only place that waits by time.
@@ -19,8 +20,10 @@
 
 mod cluster;
 mod command;
+mod disk;
 mod gauntlet;
 mod http;
+mod namespace;
 mod operation;
 mod ports;
 mod process;
@@ -30,6 +33,7 @@ mod wait;
 
 pub use cluster::{Cluster, Layout};
 pub use command::{Finished, program, run, run_with_input};
+pub use disk::Disk;
 pub use gauntlet::{Gauntlet, Report};
 pub use http::{Answer, Call, Http, encode_key};
 pub use operation::{idempotency_key, idempotency_key_made, now_ms};

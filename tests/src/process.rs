@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::command::program;
 use crate::http::Http;
+use crate::namespace::Namespace;
 use crate::wait::{PATIENCE, eventually};
 
 /// Lines of its log that a failing test prints.
@@ -23,6 +24,7 @@ pub struct Process {
     environment: Vec<(String, String)>,
     log: PathBuf,
     address: String,
+    namespace: Option<Namespace>,
     child: Option<Child>,
 }
 
@@ -37,6 +39,7 @@ impl Process {
             environment: Vec::new(),
             log: log.to_owned(),
             address: address.to_owned(),
+            namespace: None,
             child: None,
         }
     }
@@ -55,6 +58,23 @@ impl Process {
     #[must_use]
     pub fn arguments(&self) -> &[String] {
         &self.arguments
+    }
+
+    /// Exchanges the value of a flag, or adds the flag, from the next start on.
+    pub fn set_flag(&mut self, flag: &str, value: &str) {
+        match self.arguments.iter().position(|argument| argument == flag) {
+            Some(place) => value.clone_into(&mut self.arguments[place + 1]),
+            None => self.arguments.extend([flag.to_owned(), value.to_owned()]),
+        }
+    }
+
+    /// Lets it run in a network of its own from the next start on, and listen at `address` there.
+    pub(crate) fn move_to(&mut self, namespace: Namespace, address: String) {
+        self.set_flag("--listen", &address);
+        // That network is the test's alone.
+        self.arguments.push("--insecure-listen".to_owned());
+        self.namespace = Some(namespace);
+        self.address = address;
     }
 
     /// Where it listens.
@@ -76,15 +96,19 @@ impl Process {
     pub fn start(&mut self) {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log = OpenOptions::new().create(true).append(true).open(&self.log).unwrap();
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap_or_else(|error| panic!("{}: {}: {error}", self.name, self.program.display()));
-        self.child = Some(child);
+            .stderr(log);
+        let child = match &self.namespace {
+            Some(namespace) => namespace.enter(|| command.spawn()),
+            None => command.spawn(),
+        };
+        let failed = |error| panic!("{}: {}: {error}", self.name, self.program.display());
+        self.child = Some(child.unwrap_or_else(failed));
     }
 
     /// Waits until `/readyz` answers 200.

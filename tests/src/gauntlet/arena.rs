@@ -1,17 +1,20 @@
 //! The cluster under test, with everything that faults act on.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::{Cluster, Layout, cluster_toml};
-use crate::gauntlet::Party;
-use crate::gauntlet::clock::{self, Clock};
+use crate::disk::Disk;
+use crate::gauntlet::clock::Clock;
 use crate::gauntlet::fault::Fault;
-use crate::gauntlet::network::Network;
+use crate::gauntlet::means::Means;
+use crate::gauntlet::network::{Network, address};
 use crate::gauntlet::schedule::Schedule;
+use crate::gauntlet::{Party, SMALL_DISK};
 use crate::process::Process;
 
 /// Its variable in a node's environment.
@@ -19,11 +22,13 @@ const RESERVE: &str = "ROUNDTABLE_NODE_FREE_BYTES_MIN";
 /// The reserve while the disk is not full: small, so that the machine's own disk is enough.
 const SMALL_RESERVE: &str = "16 MiB";
 
-/// Nodes behind gates, routers, and a clock for each process where the machine can make clocks wrong.
+/// Nodes behind gates, routers, and for each process what the machine allows: a network, a disk and a clock.
 #[derive(Debug)]
 pub(super) struct Arena {
     cluster: Cluster,
     pub(super) network: Network,
+    /// Of [`SMALL_DISK`].
+    disk: Option<Disk>,
     clocks: BTreeMap<Party, Clock>,
     parties: Vec<Party>,
     /// Processes that ended by themselves, or badly when they were told to.
@@ -32,7 +37,9 @@ pub(super) struct Arena {
 
 impl Arena {
     /// Starts everything and waits until it is ready.
-    pub(super) async fn start(nodes: usize, routers: usize) -> Self {
+    pub(super) async fn start(parties: &[Party], means: Means) -> Self {
+        let routers = parties.iter().filter(|party| matches!(party, Party::Router(_))).count();
+        let nodes = parties.len() - routers;
         let node_env = vec![
             (RESERVE, SMALL_RESERVE.to_owned()),
             // Small, so that many processes with short lives don't fill the machine's memory.
@@ -40,14 +47,14 @@ impl Arena {
             ("ROUNDTABLE_NODE_WRITE_BUFFER", "8 MiB".to_owned()),
         ];
         let cluster = Cluster::prepare(&Layout { nodes, routers, node_env, router_env: Vec::new() });
-        let mut network = Network::prepare(nodes);
-        std::fs::write(cluster.cluster_file(), cluster_toml(&network.addresses())).unwrap();
-        network.open(&cluster.node_addresses()).await;
-        let parties =
-            (1..=nodes).map(Party::Node).chain((1..=routers).map(Party::Router)).collect::<Vec<_>>();
-        let (clocks, deaths) = (BTreeMap::new(), Vec::new());
-        let mut arena = Self { cluster, network, clocks, parties, deaths };
-        arena.equip();
+        let Means { wires, disk, clocks: library, .. } = means;
+        let network = Network::prepare(nodes, wires);
+        std::fs::write(cluster.cluster_file(), cluster_toml(network.addresses())).unwrap();
+        let (parties, clocks, deaths) = (parties.to_vec(), BTreeMap::new(), Vec::new());
+        let mut arena = Self { cluster, network, disk, clocks, parties, deaths };
+        arena.equip(library.as_deref());
+        let addresses = arena.cluster.node_addresses();
+        arena.network.open(&addresses).await;
         for party in arena.parties.clone() {
             arena.start_process(party);
         }
@@ -55,18 +62,22 @@ impl Arena {
         arena
     }
 
-    fn equip(&mut self) {
+    fn equip(&mut self, library: Option<&Path>) {
         let folder = self.cluster.folder().to_owned();
-        let library = clock::library();
         for party in self.parties.clone() {
+            let namespace = self.network.wires.as_ref().and_then(|wires| wires.of(party)).cloned();
+            let disk = self.disk(party).map(|disk| disk.folder().display().to_string());
             let process = self.process(party);
-            if let Party::Node(_) = party {
-                // `cluster.toml` tells the address of its gate.
-                let address = process.address().to_owned();
-                let arguments = process.arguments().iter().cloned().chain(["--listen".to_owned(), address]);
-                process.set_arguments(arguments.collect());
+            // `cluster.toml` tells a node the address of its gate.
+            let own = process.address().to_owned();
+            process.set_flag("--listen", &own);
+            if let Some(namespace) = namespace {
+                process.move_to(namespace, address(party));
             }
-            if let Some(library) = &library {
+            if let Some(disk) = disk {
+                process.set_flag("--data-dir", &disk);
+            }
+            if let Some(library) = library {
                 let clock = Clock::of(process, library, folder.join(format!("{party}.clock")));
                 self.clocks.insert(party, clock);
             }
@@ -98,6 +109,10 @@ impl Arena {
                 Fault::Network(span, rule) if begins => {
                     rules.insert(number, self.network.rules.begin(span, rule));
                 }
+                Fault::Disturb(disturbance) => {
+                    // Number 0 is the kernel's own.
+                    self.network.disturb(number + 1, disturbance, begins);
+                }
                 Fault::Network(..) => {
                     if let Some(rule) = rules.remove(&number) {
                         self.network.rules.end(rule);
@@ -117,8 +132,14 @@ impl Arena {
             Fault::KillAllNodes(_) => fault.stops().into_iter().for_each(|party| self.process(party).kill()),
             Fault::Stop(party) => self.process(party).signal(Signal::TERM),
             Fault::Freeze(party) => self.process(party).freeze(),
-            Fault::FillDisk(party, multiple) => {
-                let free = self.free_bytes();
+            Fault::FillDisk { party, restarts } => {
+                self.disk(party).map(Disk::fill).transpose().unwrap();
+                if restarts {
+                    self.restart_process(party);
+                }
+            }
+            Fault::RaiseReserve(party, multiple) => {
+                let free = self.free_bytes(party);
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rough figure")]
                 #[expect(clippy::cast_precision_loss, reason = "a rough figure")]
                 let reserve = (free as f64 * multiple) as u64;
@@ -126,7 +147,7 @@ impl Arena {
                 self.restart_process(party);
             }
             Fault::SkewClock(party, by_ms) => self.set_clock(party, by_ms),
-            Fault::Network(..) => {}
+            Fault::Network(..) | Fault::Disturb(_) => {}
         }
     }
 
@@ -143,12 +164,19 @@ impl Arena {
                 self.restart_process(party);
             }
             Fault::Freeze(party) => self.process(party).thaw(),
-            Fault::FillDisk(party, _) => {
+            Fault::FillDisk { party, .. } => {
+                self.disk(party).map(Disk::relieve).transpose().unwrap();
+                // Without a byte for its log it may have ended; it must not have lost anything.
+                if self.process(party).exited().is_some() {
+                    self.restart_process(party);
+                }
+            }
+            Fault::RaiseReserve(party, _) => {
                 self.process(party).set_env(RESERVE, SMALL_RESERVE);
                 self.restart_process(party);
             }
             Fault::SkewClock(party, _) => self.set_clock(party, 0),
-            Fault::Network(..) => {}
+            Fault::Network(..) | Fault::Disturb(_) => {}
         }
     }
 
@@ -189,7 +217,7 @@ impl Arena {
         let process = self.process(party);
         process.start();
         let pid = process.pid().as_raw_nonzero().get();
-        self.network.processes.register(party, pid);
+        self.network.callers.register(party, pid);
     }
 
     fn restart_process(&mut self, party: Party) {
@@ -203,7 +231,15 @@ impl Arena {
         }
     }
 
-    fn free_bytes(&self) -> u64 {
+    /// A node's own disk, if it has one.
+    fn disk(&self, party: Party) -> Option<&Disk> {
+        self.disk.as_ref().filter(|_| party == SMALL_DISK)
+    }
+
+    fn free_bytes(&self, party: Party) -> u64 {
+        if let Some(disk) = self.disk(party) {
+            return disk.free_bytes().unwrap();
+        }
         let disk = rustix::fs::statvfs(self.cluster.folder()).unwrap();
         disk.f_bavail.saturating_mul(disk.f_frsize)
     }

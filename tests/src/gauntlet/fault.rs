@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::gauntlet::Party;
-use crate::gauntlet::network::{Rule, Span};
+use crate::gauntlet::network::{Disturbance, Rule, Span};
 
 /// The kinds of faults, for the report.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -19,12 +19,16 @@ pub(super) enum Kind {
     Lose,
     Delay,
     Repeat,
+    Unplug,
+    Drop,
+    Narrow,
+    RaiseReserve,
     FillDisk,
     SkewClock,
 }
 
 impl Kind {
-    pub(super) const ALL: [Self; 13] = [
+    pub(super) const ALL: [Self; 17] = [
         Self::KillNode,
         Self::KillRouter,
         Self::KillAllNodes,
@@ -36,6 +40,10 @@ impl Kind {
         Self::Lose,
         Self::Delay,
         Self::Repeat,
+        Self::Unplug,
+        Self::Drop,
+        Self::Narrow,
+        Self::RaiseReserve,
         Self::FillDisk,
         Self::SkewClock,
     ];
@@ -55,7 +63,11 @@ impl fmt::Display for Kind {
             Self::Lose => "network lossy: nothing arrives",
             Self::Delay => "network slow",
             Self::Repeat => "network repeats batches later",
-            Self::FillDisk => "disk full",
+            Self::Unplug => "cable pulled out",
+            Self::Drop => "packets dropped",
+            Self::Narrow => "cable narrow: packets queue, some are lost",
+            Self::RaiseReserve => "disk below its reserve",
+            Self::FillDisk => "disk really full",
             Self::SkewClock => "clock set wrong",
         })
     }
@@ -74,9 +86,13 @@ pub(super) enum Fault {
     Freeze(Party),
     /// A rule of the network.
     Network(Span, Rule),
+    /// Something beneath TCP.
+    Disturb(Disturbance),
+    /// The disk has no byte left, and the node is restarted then or not; if it ended, it is started again at the end.
+    FillDisk { party: Party, restarts: bool },
     /// Restarted with this multiple of the free space as its reserve; restarted as before at the end. Below 2
     /// what does not grow is taken, above it nothing is.
-    FillDisk(Party, f64),
+    RaiseReserve(Party, f64),
     /// The clock jumps by this much, and back at the end.
     SkewClock(Party, i64),
 }
@@ -95,19 +111,25 @@ impl Fault {
             Self::Network(_, Rule::Delay(_)) => Kind::Delay,
             Self::Network(_, Rule::Repeat(_)) => Kind::Repeat,
             Self::Network(_, Rule::Cut | Rule::Pass) => Kind::Cut,
-            Self::FillDisk(..) => Kind::FillDisk,
+            Self::Disturb(Disturbance::Unplug(_)) => Kind::Unplug,
+            Self::Disturb(Disturbance::Drop(_)) => Kind::Drop,
+            Self::Disturb(Disturbance::Narrow(..)) => Kind::Narrow,
+            Self::RaiseReserve(..) => Kind::RaiseReserve,
+            Self::FillDisk { .. } => Kind::FillDisk,
             Self::SkewClock(..) => Kind::SkewClock,
         }
     }
 
-    /// The processes that stand still or end.
+    /// The processes that stand still or end, or may.
     pub(super) fn stops(&self) -> Vec<Party> {
         match self {
-            Self::Kill(party) | Self::Stop(party) | Self::Freeze(party) | Self::FillDisk(party, _) => {
-                vec![*party]
-            }
+            Self::Kill(party)
+            | Self::Stop(party)
+            | Self::Freeze(party)
+            | Self::FillDisk { party, .. }
+            | Self::RaiseReserve(party, _) => vec![*party],
             Self::KillAllNodes(nodes) => (1..=*nodes).map(Party::Node).collect(),
-            Self::Network(..) | Self::SkewClock(..) => Vec::new(),
+            Self::Network(..) | Self::Disturb(_) | Self::SkewClock(..) => Vec::new(),
         }
     }
 }
@@ -120,7 +142,12 @@ impl fmt::Display for Fault {
             Self::Stop(party) => write!(f, "stop {party}"),
             Self::Freeze(party) => write!(f, "freeze {party}"),
             Self::Network(span, rule) => write!(f, "{rule:?} {span}"),
-            Self::FillDisk(party, reserve) => write!(f, "fill disk of {party} to {reserve:.2}"),
+            Self::Disturb(disturbance) => write!(f, "{disturbance}"),
+            Self::FillDisk { party, restarts: false } => write!(f, "fill disk of {party}"),
+            Self::FillDisk { party, restarts: true } => write!(f, "fill disk of {party} and restart it"),
+            Self::RaiseReserve(party, multiple) => {
+                write!(f, "reserve of {party} is {multiple:.2} of its disk")
+            }
             Self::SkewClock(party, by_ms) => write!(f, "skew clock of {party} by {by_ms} ms"),
         }
     }

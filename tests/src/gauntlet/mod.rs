@@ -16,6 +16,7 @@ mod client;
 mod clock;
 mod fault;
 mod locks;
+mod means;
 mod network;
 mod recorder;
 mod report;
@@ -34,17 +35,24 @@ use tokio::time::Instant;
 use crate::wait::eventually;
 use arena::Arena;
 use caller::Caller;
+use means::Means;
 use recorder::{Recorded, Recorder};
 pub use report::Report;
-use report::{Harm, KeyReport};
+use report::{Conditions, Harm, KeyReport};
 use schedule::Schedule;
 
 const NODES: usize = 3;
 const ROUTERS: usize = 2;
+/// Whose data is on a disk that can really be filled, where the machine allows one. It is in memory, so the others
+/// keep to the machine's own, whose syncs take their time.
+const SMALL_DISK: Party = Party::Node(2);
 /// States after which the judge gives a key up.
 const STATES_MAX: usize = 2_000_000;
 /// Attempts at reading a key when all faults are over; one should do.
 const FINAL_ATTEMPTS: usize = 3;
+
+/// How a shell reports a program that was ended by Ctrl-C.
+const INTERRUPTED: i32 = 130;
 
 /// The number of the client that reads everything in the end; the others count from 1.
 const LAST_CLIENT: u32 = 0;
@@ -79,23 +87,57 @@ pub struct Gauntlet {
     /// The clients ask for eventual reads and report them as linearizable ones, which they are not: to see that the
     /// judge can say no.
     pub reads_eventually: bool,
+    /// Processes get network namespaces of their own if the machine allows it; otherwise all are on loopback.
+    pub namespaces: bool,
 }
 
 impl Default for Gauntlet {
     fn default() -> Self {
-        Self { seed: 1, length: Duration::from_secs(20), clients: 8, reads_eventually: false }
+        Self {
+            seed: 1,
+            length: Duration::from_secs(20),
+            clients: 8,
+            reads_eventually: false,
+            namespaces: true,
+        }
     }
 }
 
 impl Gauntlet {
-    /// Runs it.
+    /// Runs it, in a thread and a network of its own.
     ///
     /// # Panics
     /// When the cluster does not become ready before the faults, or again after them.
-    pub async fn run(self) -> Report {
-        let has_clocks = clock::library().is_some();
-        let schedule = Schedule::draw(self.seed, self.length, NODES, ROUTERS, has_clocks);
-        let mut arena = Arena::start(NODES, ROUTERS).await;
+    #[must_use]
+    pub fn run(self) -> Report {
+        let parties: Vec<Party> =
+            (1..=NODES).map(Party::Node).chain((1..=ROUTERS).map(Party::Router)).collect();
+        let means = Means::gather(&self, &parties);
+        let hub = means.wires.as_ref().map(|wires| wires.hub().clone());
+        let work = || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                tokio::select! {
+                    report = self.run_with(&parties, means) => report,
+                    _ = tokio::signal::ctrl_c() => {
+                        // By now all processes are killed, those too that stood still and would not hear it.
+                        std::process::exit(INTERRUPTED)
+                    }
+                }
+            })
+        };
+        match hub {
+            Some(hub) => hub.enter(work),
+            None => std::thread::scope(|scope| scope.spawn(work).join())
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        }
+    }
+
+    async fn run_with(self, parties: &[Party], mut means: Means) -> Report {
+        let schedule = Schedule::draw(self.seed, self.length, NODES, ROUTERS, &means.kinds());
+        let network = means.network();
+        let skipped = std::mem::take(&mut means.skipped);
+        let mut arena = Arena::start(parties, means).await;
         let started = Instant::now();
         let recorder = Arc::new(Recorder::new(started, schedule.first_skew()));
         let routers = arena.routers();
@@ -114,16 +156,16 @@ impl Gauntlet {
         let last = Caller::new(LAST_CLIENT, self.seed, &routers, Arc::clone(&recorder), false);
         read_everything(last, routers.len()).await;
 
-        let harm = Harm::of(&arena.network.rules.effects);
+        let harm = Harm::of(&arena.network);
         let recorded = Arc::into_inner(recorder).unwrap().finish();
-        let report = self.judge(&schedule, has_clocks, harm, recorded);
+        let report = self.judge(&schedule, Conditions { network, skipped, harm }, recorded);
         if !report.holds() && !self.reads_eventually {
             arena.print_logs();
         }
         report
     }
 
-    fn judge(self, schedule: &Schedule, has_clocks: bool, harm: Harm, recorded: Recorded) -> Report {
+    fn judge(self, schedule: &Schedule, conditions: Conditions, recorded: Recorded) -> Report {
         let mut findings = recorded.unexpected;
         let mut keys = Vec::new();
         for (key, history) in recorded.histories {
@@ -139,9 +181,8 @@ impl Gauntlet {
         Report {
             seed: self.seed,
             length: self.length,
-            has_clocks,
+            conditions,
             faults: schedule.counts(),
-            harm,
             tallies: recorded.tallies,
             keys,
             holds: recorded.holds.values().map(Vec::len).sum(),

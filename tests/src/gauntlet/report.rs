@@ -9,7 +9,7 @@ use roundtable_simulation::checker::{Call, Operation, Verdict};
 
 use super::LAST_CLIENT;
 use super::fault::Kind;
-use super::network::Effects;
+use super::network::{Network, Wires};
 use super::recorder::Tally;
 
 /// How often the network did what to connections and to pieces of what they carried.
@@ -20,11 +20,14 @@ pub(super) struct Harm {
     lost: u64,
     delayed: u64,
     repeated: u64,
+    /// Packets that TCP sent again, where that can be told.
+    resent: Option<u64>,
 }
 
 impl Harm {
     /// What has been counted.
-    pub(super) fn of(effects: &Effects) -> Self {
+    pub(super) fn of(network: &Network) -> Self {
+        let effects = &network.rules.effects;
         let read = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         Self {
             cut: read(&effects.cut),
@@ -32,8 +35,20 @@ impl Harm {
             lost: read(&effects.lost),
             delayed: read(&effects.delayed),
             repeated: read(&effects.repeated),
+            resent: network.wires.as_ref().map(Wires::resent),
         }
     }
+}
+
+/// What the machine gave to a run, and what came of it.
+#[derive(Debug)]
+pub(super) struct Conditions {
+    /// What the network consists of.
+    pub(super) network: String,
+    /// Faults that cannot be played here, and why.
+    pub(super) skipped: Vec<(Kind, String)>,
+    /// What the network did.
+    pub(super) harm: Harm,
 }
 
 /// What became of one key.
@@ -42,7 +57,7 @@ pub(super) struct KeyReport {
     key: String,
     operations: usize,
     in_doubt: usize,
-    /// The longest time in which no call on it was answered while clients worked on it.
+    /// The longest time in which no call on it succeeded while clients worked on it.
     longest_gap: Duration,
     verdict: Verdict,
 }
@@ -77,9 +92,8 @@ impl KeyReport {
 pub struct Report {
     pub(super) seed: u64,
     pub(super) length: Duration,
-    pub(super) has_clocks: bool,
+    pub(super) conditions: Conditions,
     pub(super) faults: BTreeMap<Kind, usize>,
-    pub(super) harm: Harm,
     pub(super) tallies: BTreeMap<&'static str, Tally>,
     pub(super) keys: Vec<KeyReport>,
     pub(super) holds: usize,
@@ -123,10 +137,12 @@ impl Report {
         self.holds
     }
 
-    /// Kinds of faults that were played.
+    /// Kinds of faults that the machine allows and that were not played.
     #[must_use]
-    pub fn kinds_of_faults(&self) -> usize {
-        self.faults.len()
+    pub fn faults_left_out(&self) -> Vec<String> {
+        let is_skipped = |kind: &Kind| self.conditions.skipped.iter().any(|(skipped, _)| skipped == kind);
+        let left_out = Kind::ALL.iter().filter(|kind| !is_skipped(kind) && !self.faults.contains_key(kind));
+        left_out.map(ToString::to_string).collect()
     }
 
     fn write_operations(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -150,20 +166,26 @@ impl Report {
         for (kind, count) in &self.faults {
             writeln!(f, "{kind:<40} {count:>9}")?;
         }
-        if !self.has_clocks {
-            writeln!(f, "clock set wrong: skipped, libfaketime is not installed (make setup)")?;
+        for (kind, why) in &self.conditions.skipped {
+            writeln!(f, "{kind:<40}   skipped: {why}")?;
         }
-        let Harm { cut, held, lost, delayed, repeated } = self.harm;
-        writeln!(
+        let Harm { cut, held, lost, delayed, repeated, resent } = self.conditions.harm;
+        writeln!(f, "network: {}", self.conditions.network)?;
+        write!(
             f,
-            "connections cut {cut}; pieces held {held}, lost {lost}, delayed {delayed}; batches repeated {repeated}"
-        )
+            "connections cut {cut}; pieces held {held}, lost {lost}, delayed {delayed}; batches repeated "
+        )?;
+        write!(f, "{repeated}")?;
+        match resent {
+            Some(resent) => writeln!(f, "; packets sent again by TCP {resent}"),
+            None => writeln!(f),
+        }
     }
 
     fn write_keys(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut slots: BTreeMap<&str, Vec<&KeyReport>> = BTreeMap::new();
         self.keys.iter().for_each(|key| slots.entry(key.slot()).or_default().push(key));
-        let title = ["keys", "operations", "in doubt", "longest gap", "verdict"];
+        let title = ["keys", "operations", "in doubt", "no success", "verdict"];
         let [keys, operations, in_doubt, gap, verdict] = title;
         writeln!(f, "\n{keys:<40} {operations:>9} {in_doubt:>12} {gap:>11}  {verdict}")?;
         for (slot, keys) in slots {

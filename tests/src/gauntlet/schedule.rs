@@ -7,9 +7,9 @@ use rand::rngs::StdRng;
 use rand::seq::{IndexedRandom as _, SliceRandom as _};
 use rand::{RngExt as _, SeedableRng as _};
 
-use crate::gauntlet::Party;
 use crate::gauntlet::fault::{Fault, Kind};
-use crate::gauntlet::network::{Direction, Rule, Span};
+use crate::gauntlet::network::{Direction, Disturbance, Rule, Span};
+use crate::gauntlet::{Party, SMALL_DISK};
 
 /// Faults begin after this, and end this long before the end.
 const CALM: Duration = Duration::from_millis(700);
@@ -35,27 +35,24 @@ pub(super) struct Planned {
 pub(super) struct Schedule(pub(super) Vec<Planned>);
 
 impl Schedule {
-    /// The schedule that `seed` gives for a run of this length. Clocks go wrong in its second half only, so that
-    /// the first half can hold expiry to the time that was asked for; `clocks` tells whether they can at all.
-    pub(super) fn draw(seed: u64, length: Duration, nodes: usize, routers: usize, clocks: bool) -> Self {
+    /// The schedule that `seed` gives for a run of this length, of these kinds of faults. Clocks go wrong in its
+    /// second half only, so that the first half can hold expiry to the time that was asked for.
+    pub(super) fn draw(seed: u64, length: Duration, nodes: usize, routers: usize, kinds: &[Kind]) -> Self {
         let rng = StdRng::seed_from_u64(seed);
-        let mut draw = Draw { rng, nodes, routers, away: BTreeMap::new(), skewed: BTreeMap::new() };
-        let mut deck: Vec<Kind> = Vec::new();
+        let mut draw = Draw { rng, nodes, routers, away: BTreeMap::new(), hit: BTreeMap::new() };
+        let mut times: BTreeMap<Kind, usize> = BTreeMap::new();
         let mut planned = Vec::new();
         let mut now = CALM;
         while now + CALM < length {
             // Every kind comes once before any comes again, unless it cannot come now.
-            if deck.len() < Kind::ALL.len() / 2 {
-                let may_skew = clocks && now >= length / 2;
-                let mut more = Kind::ALL.to_vec();
-                more.retain(|kind| may_skew || *kind != Kind::SkewClock);
-                more.shuffle(&mut draw.rng);
-                deck.extend(more);
-            }
-            let may_come = |(place, kind): (usize, &Kind)| Some((place, draw.fault(*kind, now)?));
-            let drawn = deck.iter().enumerate().find_map(may_come);
-            if let Some((place, (fault, lasts))) = drawn {
-                deck.remove(place);
+            let may_skew = now >= length / 2;
+            let mut order = kinds.to_vec();
+            order.retain(|kind| may_skew || *kind != Kind::SkewClock);
+            order.shuffle(&mut draw.rng);
+            order.sort_by_key(|kind| times.get(kind).copied().unwrap_or_default());
+            let drawn = order.into_iter().find_map(|kind| draw.fault(kind, now));
+            if let Some((fault, lasts)) = drawn {
+                *times.entry(fault.kind()).or_default() += 1;
                 planned.push(Planned { from: now, until: (now + lasts).min(length - CALM), fault });
             }
             now += Duration::from_millis(draw.rng.random_range(GAP_MS));
@@ -83,14 +80,15 @@ struct Draw {
     routers: usize,
     /// Until when a process is away or recovers.
     away: BTreeMap<Party, Duration>,
-    skewed: BTreeMap<Party, Duration>,
+    /// Until when a clock or a cable is hit.
+    hit: BTreeMap<(Kind, Party), Duration>,
 }
 
 impl Draw {
     /// A fault of this kind with its length; `None` when it would hit what is hit already.
     fn fault(&mut self, kind: Kind, now: Duration) -> Option<(Fault, Duration)> {
         let lasts_ms = match kind {
-            Kind::FillDisk => 1_500..3_000,
+            Kind::FillDisk | Kind::RaiseReserve => 1_500..3_000,
             Kind::SkewClock => 1_000..4_000,
             // Now and then longer than routers wait for an answer.
             _ if self.rng.random_bool(0.1) => 1_800..3_500,
@@ -101,7 +99,7 @@ impl Draw {
             Kind::KillNode => Fault::Kill(self.node()),
             Kind::KillRouter => Fault::Kill(self.router()),
             Kind::KillAllNodes => Fault::KillAllNodes(self.nodes),
-            Kind::Stop => Fault::Stop(if self.rng.random() { self.node() } else { self.router() }),
+            Kind::Stop => Fault::Stop(self.party()),
             Kind::FreezeNode => Fault::Freeze(self.node()),
             Kind::FreezeRouter => Fault::Freeze(self.router()),
             Kind::Cut => Fault::Network(self.span(), Rule::Cut),
@@ -109,9 +107,16 @@ impl Draw {
             Kind::Lose => Fault::Network(self.span(), Rule::Lose),
             Kind::Delay => Fault::Network(self.span(), Rule::Delay(self.later(1..120))),
             Kind::Repeat => Fault::Network(self.span_there(), Rule::Repeat(self.later(5..1_500))),
-            Kind::FillDisk => Fault::FillDisk(self.node(), if self.rng.random() { 1.3 } else { 4.0 }),
+            Kind::Unplug => Fault::Disturb(Disturbance::Unplug(self.party())),
+            Kind::Drop => Fault::Disturb(Disturbance::Drop(self.span())),
+            Kind::Narrow => {
+                let direction = if self.rng.random() { Direction::There } else { Direction::Back };
+                Fault::Disturb(Disturbance::Narrow(self.party(), direction))
+            }
+            Kind::FillDisk => Fault::FillDisk { party: SMALL_DISK, restarts: self.rng.random() },
+            Kind::RaiseReserve => Fault::RaiseReserve(self.node(), if self.rng.random() { 1.3 } else { 4.0 }),
             Kind::SkewClock => {
-                let party = if self.rng.random() { self.node() } else { self.router() };
+                let party = self.party();
                 Fault::SkewClock(party, self.rng.random_range(-SKEW_MS_MAX..=SKEW_MS_MAX))
             }
         };
@@ -119,10 +124,13 @@ impl Draw {
     }
 
     fn may_hit(&mut self, fault: &Fault, now: Duration, lasts: Duration) -> bool {
-        if let Fault::SkewClock(party, _) = fault {
-            let is_free = self.skewed.get(party).is_none_or(|until| *until < now);
+        if let Fault::SkewClock(party, _)
+        | Fault::Disturb(Disturbance::Unplug(party) | Disturbance::Narrow(party, _)) = fault
+        {
+            let place = (fault.kind(), *party);
+            let is_free = self.hit.get(&place).is_none_or(|until| *until < now);
             if is_free {
-                self.skewed.insert(*party, now + lasts);
+                self.hit.insert(place, now + lasts);
             }
             return is_free;
         }
@@ -130,8 +138,11 @@ impl Draw {
         let Some(first) = stopped.first() else { return true };
         self.away.retain(|_, until| *until > now);
         let same_role = |other: &Party| std::mem::discriminant(other) == std::mem::discriminant(first);
-        let is_away = stopped.iter().any(|party| self.away.contains_key(party));
-        let other_is_away = self.away.keys().any(same_role);
+        // All of them at once may be hit while some recover, or that would hardly ever come.
+        let recovers = if stopped.len() > 1 { RECOVERY } else { Duration::ZERO };
+        let is_away =
+            stopped.iter().any(|party| self.away.get(party).is_some_and(|until| *until > now + recovers));
+        let other_is_away = self.away.keys().any(|other| same_role(other) && !stopped.contains(other));
         let may = !is_away && (!other_is_away || self.rng.random_bool(SECOND_FAILS));
         if may {
             self.away.extend(stopped.into_iter().map(|party| (party, now + lasts + RECOVERY)));
@@ -145,6 +156,10 @@ impl Draw {
 
     fn router(&mut self) -> Party {
         Party::Router(self.rng.random_range(1..=self.routers))
+    }
+
+    fn party(&mut self) -> Party {
+        if self.rng.random() { self.node() } else { self.router() }
     }
 
     fn span(&mut self) -> Span {
@@ -169,7 +184,7 @@ mod tests {
     use super::*;
 
     fn schedule(seed: u64) -> Schedule {
-        Schedule::draw(seed, Duration::from_secs(60), 3, 2, true)
+        Schedule::draw(seed, Duration::from_secs(60), 3, 2, &Kind::ALL)
     }
 
     #[test]

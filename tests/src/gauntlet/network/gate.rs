@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 
-use super::peer::Processes;
+use super::callers::Callers;
 use super::pipe::{Pipe, passes};
 use super::rules::{Direction, Rule, Rules, count};
 use crate::gauntlet::Party;
@@ -15,14 +15,12 @@ use crate::gauntlet::Party;
 pub(super) struct Gate {
     /// The node behind it.
     pub(super) node: Party,
-    /// The gate's own port.
-    pub(super) port: u16,
     /// Where the node listens.
     pub(super) address: String,
     /// The rules.
     pub(super) rules: Arc<Rules>,
     /// Who calls.
-    pub(super) processes: Arc<Processes>,
+    pub(super) callers: Arc<Callers>,
 }
 
 impl Gate {
@@ -30,10 +28,10 @@ impl Gate {
     pub(super) async fn serve(self, listener: TcpListener) {
         let gate = Arc::new(self);
         let mut connections = JoinSet::new();
-        while let Ok((caller, from)) = listener.accept().await {
+        while let Ok((caller, _)) = listener.accept().await {
             let gate = Arc::clone(&gate);
             connections.spawn(async move {
-                if let Some(party) = gate.processes.at(from, gate.port).await {
+                if let Some(party) = gate.callers.at(&caller).await {
                     gate.forward(caller, party).await;
                 }
             });

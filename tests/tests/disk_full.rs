@@ -1,0 +1,74 @@
+//! A disk without a byte left: its node refuses or ends, loses nothing that it acknowledged, and serves again when
+//! there is room.
+//!
+//! The disk is a small file system that only the test sees; where the machine does not allow it the tests say so.
+
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+#![expect(clippy::print_stdout, reason = "a machine without the rights shows nothing here, and says so")]
+
+use roundtable_tests::{Cluster, Disk, Http, Layout, eventually};
+
+const DISK_BYTES: u64 = 256 << 20;
+
+/// Puts keys through the router until one is not acknowledged, and returns those that were.
+async fn put_until_refused(router: &Http, first: usize) -> Vec<usize> {
+    let mut acknowledged = Vec::new();
+    for number in first.. {
+        let put = router.put(format!("k{number}"), number.to_string()).query("timeout", "2s").send().await;
+        if put.status != 201 {
+            assert!(matches!(put.status, 503 | 504 | 507), "{put:?}");
+            return acknowledged;
+        }
+        acknowledged.push(number);
+    }
+    acknowledged
+}
+
+/// With n3 dead every write needs n2, whose disk fills up under it. Later n2 is the only one left that has them.
+async fn nothing_acknowledged_is_lost(reserve: &str) {
+    let disk = match Disk::new(DISK_BYTES) {
+        Ok(disk) => disk,
+        Err(error) => return println!("skipped: no disk of its own: {error}"),
+    };
+    let node_env = vec![("ROUNDTABLE_NODE_FREE_BYTES_MIN", reserve.to_owned())];
+    let mut cluster = Cluster::prepare(&Layout { node_env, ..Layout::default() });
+    cluster.node(2).set_flag("--data-dir", &disk.folder().display().to_string());
+    cluster.start_all();
+    cluster.ready().await;
+    cluster.node(3).kill();
+    let router = cluster.router(1);
+    for number in 0..50 {
+        let put = async || router.put(format!("k{number}"), number.to_string()).try_send().await.ok();
+        eventually("a put without n3", async || put().await.filter(|put| matches!(put.status, 201 | 204)))
+            .await;
+    }
+    disk.fill().unwrap();
+    let acknowledged = put_until_refused(&router, 50).await;
+    assert_eq!(router.read("k0").send().await.must_be(200).text(), "0", "what is there can be read");
+
+    disk.relieve().unwrap();
+    if cluster.node(2).exited().is_some() {
+        cluster.node(2).kill();
+        cluster.node(2).start();
+    }
+    cluster.node(3).start();
+    cluster.ready().await;
+    cluster.node(1).kill();
+    for number in (0..50).chain(acknowledged) {
+        let read = async || router.read(format!("k{number}")).try_send().await.ok();
+        let found =
+            eventually("a read without n1", async || read().await.filter(|read| read.status != 503)).await;
+        assert_eq!(found.must_be(200).text(), number.to_string());
+    }
+    router.put("after", "x").send().await.must_be(201);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disk_full_at_once_loses_nothing_that_was_acknowledged() {
+    nothing_acknowledged_is_lost("0").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disk_full_beyond_the_reserve_loses_nothing_that_was_acknowledged() {
+    nothing_acknowledged_is_lost("16 MiB").await;
+}
