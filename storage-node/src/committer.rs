@@ -48,8 +48,16 @@ pub(crate) struct Release {
 /// Replies with the memory that they were granted.
 #[derive(Debug)]
 pub(crate) struct Answered {
+    /// The places of their requests in the batch.
+    pub(crate) places: Vec<usize>,
     pub(crate) replies: Vec<Reply>,
     pub(crate) held: Held,
+}
+
+impl Answered {
+    pub(crate) fn with_capacity(replies: usize) -> Self {
+        Self { places: Vec::with_capacity(replies), replies: Vec::with_capacity(replies), held: Held::none() }
+    }
 }
 
 impl Release {
@@ -211,7 +219,7 @@ mod tests {
         };
         let (to, receiver) = oneshot::channel();
         let reply = Reply { id: number, done: true, body: ReplyBody::Accepted { next_promised: false } };
-        let answered = Answered { replies: vec![reply], held: Held::none() };
+        let answered = Answered { places: vec![0], replies: vec![reply], held: Held::none() };
         let writes = vec![(Ticket(number), write)];
         (CommitJob { shard: 1, writes, releases: vec![Release { to, answered }] }, receiver)
     }

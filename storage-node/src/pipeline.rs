@@ -27,7 +27,7 @@ use crate::committer::{Answered, Committer, Durability};
 use crate::disk_watch::DiskWatch;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
-use crate::shard::{Decided, NO_MOVE, Reads, Shard, ShardParts, ShardRequest};
+use crate::shard::{Answers, Decided, NO_MOVE, Reads, Shard, ShardParts, ShardRequest};
 use crate::store::{Store, StoreError};
 use crate::voting::Voting;
 
@@ -170,7 +170,7 @@ impl Pipeline {
         let count = self.shards.shards.len();
         let overloaded = self.shards.parts.commits.is_full();
         let mut submitted = Submitted::new(requests.len(), Arc::clone(&self.shards));
-        let mut parts: Vec<Part> = (0..count).map(|_| Part::default()).collect();
+        let mut parts: Vec<Vec<ShardRequest>> = (0..count).map(|_| Vec::new()).collect();
         for (place, request) in requests.into_iter().enumerate() {
             let refusal = if overloaded { Some(Rejection::Overloaded) } else { refuse(&request) };
             if let Some(rejection) = refusal {
@@ -179,13 +179,12 @@ impl Pipeline {
             }
             let key_hash = xxh3_64_with_seed(request.key.as_bytes(), self.shards.hash_seed);
             if let Some(part) = parts.get_mut(shard_of(key_hash, count)) {
-                part.places.push(place);
-                part.requests.push(ShardRequest { request, key_hash });
+                part.push(ShardRequest { place, request, key_hash });
             }
         }
         for (index, part) in parts.into_iter().enumerate() {
-            if !part.requests.is_empty() {
-                submitted.decide(index, part);
+            if !part.is_empty() {
+                submitted.decide(index, part, Reads::Memory);
             }
         }
         submitted
@@ -218,25 +217,15 @@ pub enum StartError {
     },
 }
 
-/// Places in a batch.
-type Places = Vec<usize>;
-
-/// The requests of a batch that fall to one shard, and their places in the batch.
-#[derive(Default)]
-struct Part {
-    places: Places,
-    requests: Vec<ShardRequest>,
-}
-
 /// A batch under way.
 #[derive(Debug)]
 pub struct Submitted {
     shards: Arc<Shards>,
     replies: Vec<Option<Reply>>,
     held: Held,
-    waits: Vec<(Places, oneshot::Receiver<Answered>)>,
+    waits: Vec<oneshot::Receiver<Answered>>,
     /// What needs the disk, by shard.
-    cold: Vec<(usize, Places, Vec<ShardRequest>)>,
+    cold: Vec<(usize, Vec<ShardRequest>)>,
     stopped: bool,
 }
 
@@ -246,25 +235,24 @@ impl Submitted {
         Self { shards, replies, held: Held::none(), waits: Vec::new(), cold: Vec::new(), stopped: false }
     }
 
-    fn decide(&mut self, index: usize, part: Part) {
-        match self.shards.decide(index, part.requests, Reads::Memory) {
-            Ok(Decided::NeedsDisk(requests)) => self.cold.push((index, part.places, requests)),
-            decided => self.take(part.places, decided),
+    fn decide(&mut self, index: usize, requests: Vec<ShardRequest>, reads: Reads) {
+        match self.shards.decide(index, requests, reads) {
+            Ok(Decided { answers, cold }) => {
+                match answers {
+                    Answers::Now(answered) => self.fill_all(answered),
+                    Answers::Later(receiver) => self.waits.push(receiver),
+                }
+                if !cold.is_empty() {
+                    self.cold.push((index, cold));
+                }
+            }
+            Err(Stopped) => self.stopped = true,
         }
     }
 
-    fn take(&mut self, places: Places, decided: Result<Decided, Stopped>) {
-        match decided {
-            Ok(Decided::Now(answered)) => self.fill_all(places, answered),
-            Ok(Decided::Later(receiver)) => self.waits.push((places, receiver)),
-            // Whoever may read the disk is never sent back to it.
-            Ok(Decided::NeedsDisk(_)) | Err(Stopped) => self.stopped = true,
-        }
-    }
-
-    fn fill_all(&mut self, places: Places, answered: Answered) {
+    fn fill_all(&mut self, answered: Answered) {
         self.held.join(answered.held);
-        for (place, reply) in places.into_iter().zip(answered.replies) {
+        for (place, reply) in answered.places.into_iter().zip(answered.replies) {
             self.fill(place, reply);
         }
     }
@@ -285,19 +273,17 @@ impl Submitted {
     /// # Errors
     /// When the node stops first.
     pub async fn replies(mut self) -> Result<(Vec<Reply>, Held), Stopped> {
-        for (index, places, requests) in std::mem::take(&mut self.cold) {
+        for (index, requests) in std::mem::take(&mut self.cold) {
             let shards = Arc::clone(&self.shards);
             let reading = tokio::task::spawn_blocking(move || {
                 shards.parts.read_into_memory(&requests);
                 requests
             });
             let requests = reading.await.map_err(|_| Stopped)?;
-            let decided = self.shards.decide(index, requests, Reads::Disk);
-            self.take(places, decided);
+            self.decide(index, requests, Reads::Disk);
         }
-        for (places, receiver) in std::mem::take(&mut self.waits) {
-            let answered = receiver.await.map_err(|_| Stopped)?;
-            self.fill_all(places, answered);
+        for receiver in std::mem::take(&mut self.waits) {
+            self.fill_all(receiver.await.map_err(|_| Stopped)?);
         }
         if self.stopped {
             return Err(Stopped);

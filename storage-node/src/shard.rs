@@ -2,8 +2,9 @@
 //!
 //! Whoever brings requests decides them, on its own thread and without waiting: what is known from memory (the
 //! memtables and the block cache included) is answered there and then, and what is written goes to the committer.
-//! Requests that need the disk are given back before anything is decided, to be brought again once it was read.
+//! Requests that need the disk are given back undecided, to be brought again once it was read.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -14,7 +15,7 @@ use roundtable_consensus::{
 };
 use tokio::sync::oneshot;
 
-use crate::budget::{Budget, Held};
+use crate::budget::Budget;
 use crate::clock::unix_ms;
 use crate::commit_queue::{Closed, CommitQueue};
 use crate::committer::{Answered, CommitJob, Release};
@@ -26,9 +27,10 @@ use crate::store::{Store, StoreError};
 /// Replies say that no partition has a move under way: configurations after the first are not adopted yet.
 pub(crate) const NO_MOVE: bool = true;
 
-/// One request with its key's hash.
+/// One request with its place in the batch and its key's hash.
 #[derive(Debug)]
 pub(crate) struct ShardRequest {
+    pub(crate) place: usize,
     pub(crate) request: Request,
     pub(crate) key_hash: u64,
 }
@@ -43,13 +45,18 @@ pub(crate) enum Reads {
 }
 
 /// What came of the requests of one batch that fall to a shard.
-pub(crate) enum Decided {
-    /// Answered.
+pub(crate) struct Decided {
+    pub(crate) answers: Answers,
+    /// Nothing was done of these: the disk has to be read first.
+    pub(crate) cold: Vec<ShardRequest>,
+}
+
+/// The answers to those that were decided.
+pub(crate) enum Answers {
+    /// Here.
     Now(Answered),
-    /// Decided; the answers come when what they say is durable.
+    /// They come when what they say is durable.
     Later(oneshot::Receiver<Answered>),
-    /// Nothing was done: the disk has to be read first.
-    NeedsDisk(Vec<ShardRequest>),
 }
 
 /// What all shards share.
@@ -113,20 +120,20 @@ impl Shard {
             purge_floor: Ballot::ZERO,
             done: NO_MOVE,
         };
-        let Some(mut heads) = self.read_ahead(parts, &conditions, &requests, reads) else {
-            return Ok(Decided::NeedsDisk(requests));
-        };
+        let heads = self.read_ahead(parts, &conditions, &requests, reads);
+        let (warm, cold) = split(requests, heads);
         let mut handled = Handled::default();
-        let mut answered = Answered { replies: Vec::with_capacity(requests.len()), held: Held::none() };
+        let mut answered = Answered::with_capacity(warm.len());
         let mut wait = Ticket::NONE;
         let mut reply_bytes = 0;
-        for item in requests {
-            let head = heads.next().unwrap_or_default();
+        for (item, head) in warm {
+            answered.places.push(item.place);
             let ticket =
                 self.answer(parts, &conditions, item, head, &mut reply_bytes, &mut answered, &mut handled);
             wait = wait.max(ticket);
         }
-        self.release(parts, wait, answered, handled.writes)
+        let answers = self.release(parts, wait, answered, handled.writes)?;
+        Ok(Decided { answers, cold })
     }
 
     /// Raises the horizon ahead of need. To be called a few times a second.
@@ -153,50 +160,55 @@ impl Shard {
         wait: Ticket,
         answered: Answered,
         writes: Vec<(Ticket, Write)>,
-    ) -> Result<Decided, Closed> {
+    ) -> Result<Answers, Closed> {
         let ready = wait <= self.durable_ticket(parts);
         if ready && writes.is_empty() {
-            return Ok(Decided::Now(answered));
+            return Ok(Answers::Now(answered));
         }
         if ready {
             parts.commits.push(CommitJob { shard: self.index, writes, releases: Vec::new() })?;
-            return Ok(Decided::Now(answered));
+            return Ok(Answers::Now(answered));
         }
         let (to, receiver) = oneshot::channel();
         let releases = vec![Release { to, answered }];
         parts.commits.push(CommitJob { shard: self.index, writes, releases })?;
-        Ok(Decided::Later(receiver))
+        Ok(Answers::Later(receiver))
     }
 
-    /// Reads in one go what the replica cannot answer by itself; one entry for each request. `None` when that is not
-    /// in memory and the disk is not to be read.
+    /// Reads in one go what the replica cannot answer by itself; one head for each request.
     fn read_ahead(
         &self,
         parts: &ShardParts,
         conditions: &Conditions,
         requests: &[ShardRequest],
         reads: Reads,
-    ) -> Option<std::vec::IntoIter<Option<HeadRead>>> {
+    ) -> Vec<Head> {
         let needs: Vec<ReadNeed> = (requests.iter())
             .map(|item| self.replica.read_needed(conditions, &item.request, item.key_hash))
             .collect();
-        let needed = || requests.iter().zip(&needs).filter(|(_, need)| **need != ReadNeed::None);
-        let keys: Vec<(PartitionId, &Key)> =
-            needed().map(|(item, _)| (item.request.partition, &item.request.key)).collect();
-        let found = match reads {
-            Reads::Disk => parts.store.read_heads(&keys),
-            Reads::Memory => parts.store.cached_heads(&keys)?,
+        let keys: Vec<(PartitionId, &Key)> = (requests.iter().zip(&needs))
+            .filter(|(_, need)| **need != ReadNeed::None)
+            .map(|(item, _)| (item.request.partition, &item.request.key))
+            .collect();
+        let found: Vec<Option<HeadRead>> = match reads {
+            Reads::Disk => parts.store.read_heads(&keys).into_iter().map(Some).collect(),
+            Reads::Memory => parts.store.cached_heads(&keys),
         };
-        let apart = |head: &HeadRead| matches!(head, Ok(Some(row)) if row.spilled);
-        let wants_apart =
-            needed().zip(&found).any(|((_, need), head)| *need == ReadNeed::Value && apart(head));
-        if reads == Reads::Memory && wants_apart {
-            return None;
-        }
         let mut found = found.into_iter();
-        let heads: Vec<Option<HeadRead>> =
-            needs.iter().map(|need| (*need != ReadNeed::None).then(|| found.next()).flatten()).collect();
-        Some(heads.into_iter())
+        let head = |need| {
+            if need == ReadNeed::None {
+                return Head::NotNeeded;
+            }
+            match found.next().flatten() {
+                None => Head::Cold,
+                // A value that is stored apart is never in memory for certain.
+                Some(Ok(Some(row))) if row.spilled && need == ReadNeed::Value && reads == Reads::Memory => {
+                    Head::Cold
+                }
+                Some(read) => Head::Read(read),
+            }
+        };
+        needs.into_iter().map(head).collect()
     }
 
     /// Answers one request into `answered`; returns the ticket that the answer waits for.
@@ -286,6 +298,39 @@ impl Shard {
 }
 
 type HeadRead = Result<Option<RegisterRow>, StoreError>;
+
+/// What is known of a request's register before anything is decided.
+enum Head {
+    /// The replica answers by itself.
+    NotNeeded,
+    /// It was read.
+    Read(HeadRead),
+    /// It is not in memory.
+    Cold,
+}
+
+/// Takes the requests apart: those on keys that are not in memory, all of each key so that they stay in order, and
+/// the others with what was read for them.
+fn split(
+    requests: Vec<ShardRequest>,
+    heads: Vec<Head>,
+) -> (Vec<(ShardRequest, Option<HeadRead>)>, Vec<ShardRequest>) {
+    let is_cold = |head: &Head| matches!(head, Head::Cold);
+    let cold_keys: BTreeSet<Key> = (requests.iter().zip(&heads))
+        .filter(|(_, head)| is_cold(head))
+        .map(|(item, _)| item.request.key.clone())
+        .collect();
+    let mut warm = Vec::with_capacity(requests.len());
+    let mut cold = Vec::new();
+    for (item, head) in requests.into_iter().zip(heads) {
+        match head {
+            _ if !cold_keys.is_empty() && cold_keys.contains(&item.request.key) => cold.push(item),
+            Head::Read(read) => warm.push((item, Some(read))),
+            Head::NotNeeded | Head::Cold => warm.push((item, None)),
+        }
+    }
+    (warm, cold)
+}
 
 /// Why a request's register was not read.
 enum Unread {

@@ -32,6 +32,14 @@ impl HeadStart {
     /// How far a ballot's time may lie behind the present, in milliseconds: the resolution of `Last-Modified`.
     pub const AGE_MS_MAX: u64 = 1_000;
 
+    /// Whether a round at `ballot` should ask for the next one too: the round that it found was the same proposer's,
+    /// and lately, so the next is likely to come before the promise is too old. Each promise that nobody uses stays in
+    /// the replicas' tables.
+    pub(super) fn is_worth_asking(found: Ballot, ballot: Ballot) -> bool {
+        let since_ms = ballot.hlc.millis().saturating_sub(found.hlc.millis());
+        found.proposer == ballot.proposer && since_ms <= 2 * Self::AGE_MS_MAX
+    }
+
     /// What a round at `chosen.accepted` gives its proposer when a majority promised the next ballot too. `None` at
     /// the end of time.
     pub(super) fn after(chosen: Register) -> Option<Self> {

@@ -80,7 +80,7 @@ impl Round {
         else {
             return self.fetch_next(usable, out);
         };
-        self.want_next &= found.accepted.proposer == self.ballot.proposer;
+        self.want_next &= HeadStart::is_worth_asking(found.accepted, self.ballot);
         self.accept(register, answers, usable, out);
         Progress::Running
     }

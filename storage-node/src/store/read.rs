@@ -19,14 +19,13 @@ impl Store {
         found.into_iter().zip(&rows).map(|(found, row)| decode_found(found, row)).collect()
     }
 
-    /// The same from memory alone, without ever waiting for the disk; `None` when one of them is not there.
+    /// The same from memory alone, without ever waiting for the disk: `None` for keys that are not there.
     ///
     /// One by one: RocksDB's multi-get reads data blocks from the disk whatever it is told.
-    #[must_use]
     pub fn cached_heads(
         &self,
         keys: &[(PartitionId, &Key)],
-    ) -> Option<Vec<Result<Option<RegisterRow>, StoreError>>> {
+    ) -> Vec<Option<Result<Option<RegisterRow>, StoreError>>> {
         let family = family(&self.db, REGISTERS);
         let read = |(partition, key): &(PartitionId, &Key)| {
             let row = row_key(*partition, key.as_bytes());

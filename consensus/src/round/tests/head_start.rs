@@ -72,6 +72,15 @@ fn next_ballot_is_asked_for_only_on_a_key_whose_last_round_was_ours() {
 }
 
 #[test]
+fn next_ballot_is_worth_asking_for_where_this_proposer_wrote_lately() {
+    let at = |ms, proposer| Ballot::new(Hlc::from_millis(ms), ProposerId(proposer));
+    let table = [(5_000, 1, true), (3_000, 1, true), (2_999, 1, false), (5_000, 2, false), (0, 0, false)];
+    for (ms, proposer, worth) in table {
+        assert_eq!(HeadStart::is_worth_asking(at(ms, proposer), at(5_000, 1)), worth, "{ms} {proposer}");
+    }
+}
+
+#[test]
 fn round_at_its_accept_sends_no_prepare_and_keeps_the_lineage() {
     let head_start = head_start();
     let mut script = start([put()], &head_start).expect("starts");
