@@ -18,6 +18,11 @@ impl Disk {
         self.registers.get(key).cloned()
     }
 
+    /// All registers, each with its value.
+    pub(crate) fn registers(&self) -> BTreeMap<Key, Register> {
+        self.registers.iter().map(|(key, stored)| (key.clone(), stored.register.clone())).collect()
+    }
+
     pub(crate) fn horizon(&self) -> Ballot {
         self.horizon
     }

@@ -5,6 +5,7 @@
 //! synced, clocks that jump, processes that die or stand still. [`run`] plays one [`Plan`] and holds it against every
 //! property; [`Variant`] breaks the cluster on purpose, to see that the properties notice.
 
+mod breakage;
 pub mod checker;
 mod clock;
 mod disk;

@@ -50,6 +50,7 @@ fn play(out: &mut impl Write, seed: u64, variant: Variant) -> std::io::Result<bo
         ("standard", Plan::standard(seed)),
         ("harsh", Plan::harsh(seed)),
         ("restless", Plan::restless(seed)),
+        ("fleeting", Plan::fleeting(seed)),
     ];
     for (name, plan) in plans {
         write!(out, "seed {seed} {name}: ")?;

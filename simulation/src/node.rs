@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use roundtable_consensus::{
-    Ballot, Conditions, DiskSpace, Handled, History, Lookup, PromiseLimits, ReadNeed, Readiness, Rejection,
-    Replica, ReplicaConfig, Reply, ReplyBody, Request, Rng, StripedPromises, Ticket, Write,
+    Ballot, Conditions, DiskSpace, Handled, Lookup, PromiseLimits, PromiseTable, ReadNeed, Readiness,
+    Rejection, Replica, ReplicaConfig, Reply, ReplyBody, Request, Rng, StripedPromises, Ticket, Write,
 };
 
 use crate::clock::WallClock;
@@ -77,12 +77,28 @@ impl Node {
         self.clock.read(true_ms)
     }
 
+    /// Whether its directory is the one that the configuration names.
+    pub(crate) fn is_named(&self) -> bool {
+        self.disk.storage == self.storage_configured || self.variant == Variant::AmnesiacVotes
+    }
+
+    /// What is left in its tables and queues.
+    pub(crate) fn leftovers(&self) -> [(&'static str, usize); 5] {
+        let replica = self.replica.as_ref();
+        [
+            ("registers on their way to the disk", replica.map_or(0, Replica::pending)),
+            ("promises", replica.map_or(0, |replica| replica.promises().len())),
+            ("requests not read", self.inbox.len()),
+            ("writes not synced", self.queue.len() + self.syncing.len()),
+            ("replies not sent", self.waiting.len()),
+        ]
+    }
+
     /// Whether the node would vote, as its answer to a probe tells.
     pub(crate) fn is_ready(&self, true_ms: u64) -> bool {
-        let named = self.disk.storage == self.storage_configured || self.variant == Variant::AmnesiacVotes;
         let passed = (self.replica.as_ref())
             .is_some_and(|replica| replica.readiness(self.clock_ms(true_ms)) == Readiness::Ready);
-        named && passed
+        self.is_named() && passed
     }
 
     pub(crate) fn start(&mut self) {
@@ -189,9 +205,7 @@ impl Node {
         let durable = self.replica.as_ref().map_or(Ticket::NONE, Replica::durable);
         let mut leaving = Vec::new();
         for (mut reply, ticket) in handled.replies {
-            if self.variant == Variant::HistoryForgotten {
-                forget_history(&mut reply.body);
-            }
+            self.variant.register_told(&mut reply.body);
             if ticket <= durable || self.variant == Variant::AnswersBeforeSync {
                 leaving.push((asker, reply));
             } else {
@@ -218,12 +232,6 @@ impl Node {
         if self.variant == Variant::PromisesForgotten && idle && rng.up_to(9) == 0 {
             self.replica = Some(self.new_replica(Ballot::ZERO));
         }
-    }
-}
-
-fn forget_history(body: &mut ReplyBody) {
-    if let ReplyBody::Promised(register) | ReplyBody::Fetched(Some(register)) = body {
-        register.history = History::default();
     }
 }
 

@@ -9,6 +9,7 @@ use roundtable_consensus::{
 };
 
 use crate::clock::WallClock;
+use crate::variant::Variant;
 
 const HEALTH: HealthConfig = HealthConfig {
     suspect_after_us: 100_000,
@@ -28,6 +29,7 @@ pub(crate) struct RouterOutput {
 
 #[derive(Debug)]
 pub(crate) struct Router {
+    variant: Variant,
     coordinator: Coordinator,
     health: Vec<Health>,
     /// Which batch a request went with; in the simulation each goes alone.
@@ -39,8 +41,9 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(nodes: usize, life: u32, rng: &mut Rng) -> Self {
+    pub(crate) fn new(variant: Variant, nodes: usize, life: u32, rng: &mut Rng) -> Self {
         Self {
+            variant,
             coordinator: Coordinator::new(CoordinatorConfig::default(), rng.next_u64()),
             health: (0..nodes).map(|_| Health::new(HEALTH, rng.next_u64())).collect(),
             batches: BTreeMap::new(),
@@ -72,6 +75,7 @@ impl Router {
         self.next_token += 1;
         let token = Token(self.next_token);
         let deadline_us = now.mono_us + timeout_us;
+        let task = self.variant.task(task);
         let submit =
             Submit { token, key: key.clone(), partition: PartitionId(0), replicas, task, deadline_us };
         self.drive(now, out, |coordinator, effects| coordinator.submit(now, submit, effects));
@@ -83,9 +87,10 @@ impl Router {
         now: Now,
         from: NodeIndex,
         node_ms: u64,
-        reply: Reply,
+        mut reply: Reply,
         out: &mut RouterOutput,
     ) {
+        self.variant.heard(self.hybrid_ms(now), &mut reply.body);
         let batch = self.batches.remove(&reply.id);
         self.judge(now, from, out, |health| {
             batch.and_then(|batch| health.batch_answered(now.mono_us, batch))
@@ -140,9 +145,17 @@ impl Router {
         self.coordinator.stats()
     }
 
-    /// Nothing is left behind once nobody waits.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.coordinator.in_flight()
+    /// What is left in its tables.
+    pub(crate) fn leftovers(&self) -> [(&'static str, usize); 2] {
+        [
+            ("requests without an answer", self.coordinator.in_flight()),
+            ("batches on their way", self.batches.len()),
+        ]
+    }
+
+    /// Whether requests go to a node.
+    pub(crate) fn is_usable(&self, node: NodeIndex) -> bool {
+        self.health.get(usize::from(node.0)).is_some_and(|health| health.standing().is_usable())
     }
 
     fn nodes(&self) -> impl Iterator<Item = NodeIndex> + use<> {
@@ -171,6 +184,12 @@ impl Router {
     ) {
         let mut effects = Effects::default();
         event(&mut self.coordinator, &mut effects);
+        if self.variant.forgets() {
+            self.coordinator.tamper_with_waiting(|proposal| self.variant.remembered(proposal));
+        }
+        for answer in effects.answers.iter_mut().filter_map(|(_, answer)| answer.as_mut().ok()) {
+            self.variant.told(answer);
+        }
         for (node, request) in &effects.sends {
             let lane = if request.body.is_durable() { Lane::Durable } else { Lane::Quick };
             if let Some(health) = self.health.get_mut(usize::from(node.0)) {

@@ -9,6 +9,7 @@ use roundtable_consensus::{
 };
 
 use crate::checker::{Call, Demand, Ending, Operation};
+use crate::properties::number;
 
 /// How often a client repeats a call of unknown outcome under its idempotency key.
 const REPEATS_MAX: u32 = 4;
@@ -22,17 +23,26 @@ pub struct WorkloadConfig {
     pub keys: u32,
     /// Calls of each client.
     pub calls: u32,
+    /// Of a hundred puts, how many have a time to live.
+    pub ending_percent: u64,
 }
 
 /// A call on its way.
 #[derive(Debug, Clone)]
 pub(crate) struct Pending {
     pub(crate) key: Key,
-    call: Call,
+    pub(crate) call: Call,
     client_key: Option<ClientKey>,
     ttl_ms: Option<u64>,
-    invoked: u64,
+    pub(crate) invoked: u64,
     repeats: u32,
+}
+
+impl Pending {
+    /// Whether the answer says that no part of the call is ever applied: an earlier try under its key may be.
+    pub(crate) fn is_never_applied(&self, answer: Option<&Result<Answer, Failure>>) -> bool {
+        self.repeats == 0 && matches!(answer, Some(Err(failure)) if *failure != Failure::Unknown)
+    }
 }
 
 #[derive(Debug)]
@@ -67,11 +77,10 @@ impl Client {
         Self { number, calls_left: config.calls, pending: None, seen: BTreeMap::new() }
     }
 
-    /// A client that makes one read and nothing else.
-    pub(crate) fn auditor(number: u32, key: Key, true_us: u64) -> Self {
-        let read =
-            Pending { key, call: Call::Read, client_key: None, ttl_ms: None, invoked: true_us, repeats: 0 };
-        Self { number, calls_left: 0, pending: Some(read), seen: BTreeMap::new() }
+    /// A client that makes one call and nothing else.
+    pub(crate) fn auditor(number: u32, key: Key, call: Call, true_us: u64) -> Self {
+        let once = Pending { key, call, client_key: None, ttl_ms: None, invoked: true_us, repeats: 0 };
+        Self { number, calls_left: 0, pending: Some(once), seen: BTreeMap::new() }
     }
 
     pub(crate) fn is_done(&self) -> bool {
@@ -90,7 +99,11 @@ impl Client {
         let number = rng.up_to(u64::from(config.keys) * 2 - 1);
         let counter = number % 2 == 1;
         let key = Key::new(format!("{}{}", if counter { "counter" } else { "value" }, number / 2)).ok()?;
-        let (call, ttl_ms) = if counter { (counter_call(rng), None) } else { self.value_call(&key, rng) };
+        let (call, ttl_ms) = if counter {
+            (counter_call(rng), None)
+        } else {
+            self.value_call(&key, config.ending_percent, rng)
+        };
         let keyed = call != Call::Read && rng.up_to(1) == 0;
         let client_key = keyed.then(|| ClientKey {
             id: OpId(u128::from(rng.next_u64())),
@@ -101,12 +114,14 @@ impl Client {
         Some(())
     }
 
-    fn value_call(&self, key: &Key, rng: &mut Rng) -> (Call, Option<u64>) {
+    fn value_call(&self, key: &Key, ending_percent: u64, rng: &mut Rng) -> (Call, Option<u64>) {
         let value = i64::try_from(rng.next_u64() >> 2).unwrap_or(0);
         let demand = self.demand(key, rng);
         match rng.up_to(9) {
             0..=3 => (Call::Read, None),
-            4..=6 => (Call::Put(value, demand), (rng.up_to(4) == 0).then(|| 500 + rng.up_to(4_000))),
+            4..=6 => {
+                (Call::Put(value, demand), (rng.up_to(99) < ending_percent).then(|| 500 + rng.up_to(4_000)))
+            }
             7 => (Call::Delete(demand), None),
             8 => (Call::Touch(demand), None),
             _ => (Call::Put(value, Demand::Absent), None),
@@ -165,14 +180,13 @@ impl Client {
             record.add(self.number, &pending, Some((true_us, ending)));
             return Next::Done;
         }
-        let refused = matches!(answer, Some(Err(failure)) if *failure != Failure::Unknown);
+        let never_applied = pending.is_never_applied(answer);
         let forgotten = matches!(answer, Some(Ok(_)));
         if pending.call == Call::Read {
             record.calls += 1;
             return Next::Done;
         }
-        if refused && pending.repeats == 0 {
-            // This request is never applied: if its effect shows up, the judge finds a value that nobody wrote.
+        if never_applied {
             record.calls += 1;
             record.never_applied += 1;
             return Next::Done;
@@ -213,15 +227,17 @@ impl Record {
 }
 
 fn counter_call(rng: &mut Rng) -> Call {
-    if rng.up_to(3) == 0 { Call::Read } else { Call::Increment(1) }
+    match rng.up_to(3) {
+        0 => Call::Read,
+        1 => Call::Increment(10),
+        _ => Call::Increment(1),
+    }
 }
 
 fn ending(answer: &Answer) -> Option<Ending> {
     Some(match answer {
         Answer::State(register) => match &register.content {
-            Content::Live(value) => {
-                Ending::Found(std::str::from_utf8(&value.bytes).ok()?.parse().ok()?, register.version)
-            }
+            Content::Live(value) => Ending::Found(number(value)?, register.version),
             Content::Tombstone => Ending::Nothing,
             Content::Withheld { .. } => return None,
         },

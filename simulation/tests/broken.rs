@@ -8,7 +8,9 @@ use roundtable_simulation::{Plan, Variant, run};
 const SEEDS_MAX: u64 = 400;
 
 fn seed_that_catches(variant: Variant) -> Option<(u64, String)> {
-    let plans = (0..SEEDS_MAX).flat_map(|seed| [(seed, Plan::harsh(seed)), (seed, Plan::restless(seed))]);
+    let plans = (0..SEEDS_MAX).flat_map(|seed| {
+        [Plan::harsh(seed), Plan::restless(seed), Plan::fleeting(seed)].map(|plan| (seed, plan))
+    });
     plans.into_iter().find_map(|(seed, plan)| {
         let plan = Plan { variant, ..plan };
         match catch_unwind(AssertUnwindSafe(|| run(plan))) {

@@ -25,6 +25,7 @@ fn a_fixed_set_of_seeds_holds_every_property() {
         paths.extend([play(seed, Plan::standard(seed)), play(seed, Plan::harsh(seed))]);
         if seed % 10 == 0 {
             play(seed, Plan::restless(seed));
+            play(seed, Plan::fleeting(seed));
         }
     }
     // A check that never meets what it is about proves nothing.
@@ -43,6 +44,7 @@ fn every_seed_that_ever_failed_holds_every_property() {
         play(*seed, Plan::standard(*seed));
         play(*seed, Plan::harsh(*seed));
         play(*seed, Plan::restless(*seed));
+        play(*seed, Plan::fleeting(*seed));
     }
 }
 

@@ -96,7 +96,7 @@ impl World {
         self.note_stats(number);
         let Some(router) = self.routers.get_mut(number) else { return };
         let (life, clock) = (router.life, router.clock);
-        *router = Router::new(nodes, life + 1, &mut self.rng);
+        *router = Router::new(self.plan.variant, nodes, life + 1, &mut self.rng);
         router.clock = clock;
         let orphans: Vec<_> = (self.callers.iter())
             .filter(|((router, of_life, _), _)| *router == number && *of_life == life)
@@ -132,6 +132,7 @@ impl World {
     /// All is well from now on, except that lost directories stay lost.
     pub(super) fn end_faults(&mut self) {
         self.faults_on = false;
+        self.disks_hang = false;
         self.network = Network::calm();
         for router in &mut self.routers {
             router.clock = WallClock::default();

@@ -10,7 +10,7 @@ use roundtable_consensus::{
 use super::{Caller, Event, START_MS, World};
 use crate::network::Fate;
 use crate::node::{Asker, Outgoing};
-use crate::properties::ended_in_time;
+use crate::properties::{Span, ended_in_time};
 use crate::router::{Router, RouterOutput};
 use crate::variant::Variant;
 use crate::workload::Next;
@@ -53,7 +53,7 @@ impl World {
 
     fn send(&mut self, asker: Asker, node: usize, request: Request) {
         if let RequestBody::Accept { register, .. } = &request.body {
-            let held = self.agreement.on_accept(&request.key, register);
+            let held = self.watch.on_proposed(&request.key, register);
             self.proposed
                 .insert((asker.router, asker.life, request.id), (request.key.clone(), register.clone()));
             self.check(held);
@@ -115,7 +115,7 @@ impl World {
     /// Sends what may leave a node, and starts its next sync.
     pub(super) fn carry_on(&mut self, number: usize, leaving: Vec<Outgoing>, sync: bool) {
         if sync {
-            let slow = self.rng.up_to(19) == 0;
+            let slow = self.disks_hang && self.rng.up_to(19) == 0;
             let took_us = 100 + self.rng.up_to(if slow { 300_000 } else { 3_000 });
             let life = self.nodes.get(number).map_or(0, |node| node.life);
             self.schedule(took_us, Event::Synced(number, life));
@@ -144,7 +144,7 @@ impl World {
         }
         let node = NodeIndex(u16::try_from(number).unwrap_or(u16::MAX));
         if let Some((key, register)) = self.proposed.get(&(asker.router, asker.life, reply.id)) {
-            let held = self.lineage.on_accepted(node, key, register);
+            let held = self.watch.on_accepted(node, key, register);
             self.check(held);
         }
     }
@@ -207,14 +207,11 @@ impl World {
         }
         let (Some(task), Some(pending)) = (client.task(hybrid_ms), &client.pending) else { return };
         let key = pending.key.clone();
+        self.watch.on_begun(&key, pending.call);
         if let Some(refused) = self.refusal_of_one_replica(&task, &key, hybrid_ms) {
             self.end_call(number, Some(&Ok(Answer::Settled(refused))));
             return;
         }
-        let task = match (task, self.plan.variant) {
-            (Task::Read, Variant::ReadsFromOneReplica) => Task::ReadEventual,
-            (task, _) => task,
-        };
         let now_us = self.now_us;
         // The answer may come at once, before the token is known here.
         let mut at_once = Vec::new();
@@ -259,12 +256,23 @@ impl World {
     pub(super) fn end_call(&mut self, number: usize, answer: Option<&Result<Answer, Failure>>) {
         let now_us = self.now_us;
         let Some(client) = self.clients.get_mut(number) else { return };
+        let mut held = Ok(());
+        if let Some(pending) = &client.pending {
+            if pending.is_never_applied(answer) {
+                self.watch.on_never_applied(&pending.key, pending.call);
+            }
+            if let Some(Ok(answer)) = answer {
+                let span = Span { begun_us: pending.invoked, told_us: now_us };
+                held = self.watch.on_answer(&pending.key, pending.call, span, answer);
+            }
+        }
         let next = client.on_answer(now_us, answer, &mut self.record);
         let pause_us = match next {
             Next::Repeat => self.rng.up_to(200_000),
             Next::Done => self.rng.up_to(100_000),
         };
         self.schedule(pause_us, Event::Call(number));
+        self.check(held);
     }
 
     fn is_alive(&self, asker: Asker) -> bool {
