@@ -1,7 +1,10 @@
 //! How the broken variants break what goes into the code that ships and what comes out of it.
 
+use std::collections::BTreeSet;
+
 use roundtable_consensus::{
-    Answer, Condition, Content, History, HistoryLimits, Outcome, Proposal, Register, ReplyBody, Task, Version,
+    Answer, Condition, Content, History, HistoryLimits, Outcome, Proposal, Register, ReplyBody, Slot, Task,
+    Token, Version,
 };
 
 use crate::variant::Variant;
@@ -39,10 +42,14 @@ impl Variant {
         matches!(self, Self::AttemptsForgotten | Self::LastAttemptOnly | Self::RefusesInDoubt)
     }
 
-    /// What a router still knows of an operation whose round failed.
-    pub(crate) fn remembered(self, proposal: &mut Proposal) {
-        let attempts = &mut proposal.attempts;
-        match (self, &proposal.operation.condition) {
+    /// What a router still knows of an operation whose round failed. It goes on to know that the operation is in doubt,
+    /// so that nothing but the rule that the variant is about is broken.
+    pub(crate) fn remembered(self, slot: &mut Slot, doubted: &mut BTreeSet<Token>) {
+        let Proposal { operation, attempts } = &mut slot.proposal;
+        if !attempts.is_empty() {
+            doubted.insert(slot.token);
+        }
+        match (self, &operation.condition) {
             (Self::AttemptsForgotten, _) => attempts.clear(),
             (Self::LastAttemptOnly, _) => {
                 attempts.drain(..attempts.len().saturating_sub(1));

@@ -5,14 +5,28 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use roundtable_consensus::{
     Answer, Change, ClientKey, Condition, Content, Expiry, Failure, Hlc, Key, OpId, Operation as Ask,
-    Outcome, Rng, Task, Value, Version,
+    Outcome, Register, Rng, Task, Value, Version,
 };
 
 use crate::checker::{Call, Demand, Ending, Operation};
-use crate::properties::number;
+use crate::properties::{Span, number};
 
 /// How often a client repeats a call of unknown outcome under its idempotency key.
 const REPEATS_MAX: u32 = 4;
+
+impl WorkloadConfig {
+    /// The keys that clients use, in order.
+    pub(crate) fn keys(&self) -> Vec<Key> {
+        let of = |counter| (0..u64::from(self.keys)).map(move |number| key(counter, number));
+        of(true).chain(of(false)).collect()
+    }
+}
+
+fn key(counter: bool, number: u64) -> Key {
+    let name = format!("{}{number}", if counter { "counter" } else { "value" });
+    let Ok(key) = Key::new(name) else { unreachable!("a word and a number are a key") };
+    key
+}
 
 /// What the clients do.
 #[derive(Debug, Clone)]
@@ -23,6 +37,8 @@ pub struct WorkloadConfig {
     pub keys: u32,
     /// Calls of each client.
     pub calls: u32,
+    /// Of a hundred calls, how many ask for all keys.
+    pub listing_percent: u64,
     /// Of a hundred puts, how many have a time to live.
     pub ending_percent: u64,
 }
@@ -47,9 +63,11 @@ impl Pending {
 
 #[derive(Debug)]
 pub(crate) struct Client {
-    number: u32,
+    pub(crate) number: u32,
     calls_left: u32,
     pub(crate) pending: Option<Pending>,
+    /// When it asked for all keys, while it waits for them.
+    pub(crate) listing_since: Option<u64>,
     /// The version that the client last saw of each key.
     seen: BTreeMap<Key, Version>,
 }
@@ -74,17 +92,17 @@ pub(crate) struct Record {
 
 impl Client {
     pub(crate) fn new(number: u32, config: &WorkloadConfig) -> Self {
-        Self { number, calls_left: config.calls, pending: None, seen: BTreeMap::new() }
+        Self { number, calls_left: config.calls, pending: None, listing_since: None, seen: BTreeMap::new() }
     }
 
     /// A client that makes one call and nothing else.
     pub(crate) fn auditor(number: u32, key: Key, call: Call, true_us: u64) -> Self {
         let once = Pending { key, call, client_key: None, ttl_ms: None, invoked: true_us, repeats: 0 };
-        Self { number, calls_left: 0, pending: Some(once), seen: BTreeMap::new() }
+        Self { number, calls_left: 0, pending: Some(once), listing_since: None, seen: BTreeMap::new() }
     }
 
     pub(crate) fn is_done(&self) -> bool {
-        self.calls_left == 0 && self.pending.is_none()
+        self.calls_left == 0 && self.pending.is_none() && self.listing_since.is_none()
     }
 
     /// Chooses the next call; `None` when the client has made all of its calls.
@@ -96,9 +114,13 @@ impl Client {
         rng: &mut Rng,
     ) -> Option<()> {
         self.calls_left = self.calls_left.checked_sub(1)?;
+        if rng.up_to(99) < config.listing_percent {
+            self.listing_since = Some(true_us);
+            return Some(());
+        }
         let number = rng.up_to(u64::from(config.keys) * 2 - 1);
         let counter = number % 2 == 1;
-        let key = Key::new(format!("{}{}", if counter { "counter" } else { "value" }, number / 2)).ok()?;
+        let key = key(counter, number / 2);
         let (call, ttl_ms) = if counter {
             (counter_call(rng), None)
         } else {
@@ -214,6 +236,20 @@ impl Client {
 }
 
 impl Record {
+    /// A client was told all keys, each with its value: every key counts as read, for as long as the listing took.
+    pub(crate) fn add_listing(&mut self, client: u32, span: Span, keys: &[Key], items: &[(Key, Register)]) {
+        self.calls += 1;
+        for key in keys {
+            let item = items.iter().find(|(listed, _)| listed == key);
+            let found = item.and_then(|(_, register)| {
+                Some(Ending::Found(number(register.content.value()?)?, register.version))
+            });
+            let ended = Some((span.told_us, found.unwrap_or(Ending::Nothing)));
+            let read = Operation { client, call: Call::Read, invoked: span.begun_us, ended };
+            self.histories.entry(key.clone()).or_default().push(read);
+        }
+    }
+
     fn add(&mut self, client: u32, pending: &Pending, ended: Option<(u64, Ending)>) {
         self.calls += 1;
         self.in_doubt += u64::from(ended.is_none());

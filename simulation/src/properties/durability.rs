@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use roundtable_consensus::{Key, Register, Version, majority_of};
+use roundtable_consensus::{Key, Version, majority_of};
 
 use super::Violation;
 
@@ -19,16 +19,15 @@ impl Durability {
         *told = (*told).max(version);
     }
 
-    /// Judges what is on the disks of all nodes, of which `lost` lost their first directory. A change that was told
-    /// was once on a majority; whoever lost a disk since holds nothing of it until another round passes.
-    pub(crate) fn judge(&self, disks: &[&BTreeMap<Key, Register>], lost: usize) -> Result<(), Violation> {
-        let expected = majority_of(disks.len()).saturating_sub(lost).max(1);
+    /// Judges what is on the disks of a key's replicas: a version of each that has the key, and how many of them lost
+    /// their first directory. A change that was told was once on a majority; whoever lost a disk since holds nothing
+    /// of it until another round passes.
+    pub(crate) fn judge(&self, copies_of: impl Fn(&Key) -> Copies) -> Result<(), Violation> {
         for (key, told) in &self.told {
-            let holds = |disk: &&&BTreeMap<Key, Register>| {
-                disk.get(key).map_or(Version::ZERO, |register| register.version) >= *told
-            };
-            let found = disks.iter().filter(holds).count();
-            if found < expected {
+            let Copies { replicas, lost, versions } = copies_of(key);
+            let expected = majority_of(replicas).saturating_sub(lost).max(1);
+            let found = versions.iter().filter(|version| *version >= told).count();
+            if found < expected && *told > Version::ZERO {
                 return Err(Violation::Durability(format!(
                     "{key:?} was told at version {told:?}, which {found} disks hold, or a later one, instead of {expected}"
                 )));
@@ -36,6 +35,14 @@ impl Durability {
         }
         Ok(())
     }
+}
+
+/// A key on the disks of its replicas.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Copies {
+    pub(crate) replicas: usize,
+    pub(crate) lost: usize,
+    pub(crate) versions: Vec<Version>,
 }
 
 #[cfg(test)]
@@ -48,20 +55,18 @@ mod tests {
         Version { ballot: Ballot::new(Hlc::from_millis(ms), ProposerId(1)), index: 0 }
     }
 
-    fn disk(ms: u64) -> BTreeMap<Key, Register> {
-        let register = Register { version: version(ms), ..Register::absent(Ballot::ZERO) };
-        BTreeMap::from([(Key::new("k").unwrap(), register)])
-    }
-
     #[test]
     fn a_version_told_and_not_on_a_majority_of_the_disks_is_noticed() {
         let mut watch = Durability::default();
         watch.on_told(&Key::new("k").unwrap(), version(5));
         watch.on_told(&Key::new("k").unwrap(), version(3));
-        let (empty, older, same, newer) = (BTreeMap::new(), disk(4), disk(5), disk(6));
-        assert_eq!(watch.judge(&[&same, &newer, &empty], 0), Ok(()));
-        assert!(watch.judge(&[&same, &older, &empty], 0).is_err());
-        assert_eq!(watch.judge(&[&same, &older, &empty], 1), Ok(()), "the other copy was lost with its disk");
-        assert!(watch.judge(&[&older, &older, &empty], 1).is_err());
+        let judge = |versions: &[u64], lost| {
+            let versions: Vec<_> = versions.iter().map(|ms| version(*ms)).collect();
+            watch.judge(|_| Copies { replicas: 3, lost, versions: versions.clone() })
+        };
+        assert_eq!(judge(&[5, 6], 0), Ok(()));
+        assert!(judge(&[5, 4], 0).is_err());
+        assert_eq!(judge(&[5, 4], 1), Ok(()), "the other copy was lost with its disk");
+        assert!(judge(&[4, 4], 1).is_err());
     }
 }

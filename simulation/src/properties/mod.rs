@@ -6,6 +6,7 @@ mod availability;
 mod convergence;
 mod durability;
 mod exactly_once;
+mod founding;
 mod lineage;
 mod linearizability;
 mod no_zombies;
@@ -15,6 +16,8 @@ use std::fmt;
 
 pub(crate) use availability::ended_in_time;
 pub(crate) use convergence::{judge_leftovers, judge_replicas};
+pub(crate) use durability::Copies;
+pub(crate) use founding::judge_founding;
 pub(crate) use linearizability::judge_histories;
 pub(crate) use no_zombies::Span;
 pub(crate) use watch::{Watch, judge_last, number};
@@ -30,6 +33,8 @@ pub enum Violation {
     Linearizability(String),
     /// An operation that took effect twice.
     ExactlyOnce(String),
+    /// Nodes of one file in different clusters.
+    Founding(String),
     /// Something told that is not on enough disks.
     Durability(String),
     /// Something that was gone and returned.
@@ -55,6 +60,7 @@ impl fmt::Display for Violation {
             Self::Lineage(what) => write!(f, "lineage: {what}"),
             Self::Linearizability(what) => write!(f, "linearizability: {what}"),
             Self::ExactlyOnce(what) => write!(f, "exactly once: {what}"),
+            Self::Founding(what) => write!(f, "founding: {what}"),
             Self::Durability(what) => write!(f, "durability: {what}"),
             Self::Zombie(what) => write!(f, "no zombies: {what}"),
             Self::Diverged(what) => write!(f, "convergence: {what}"),

@@ -78,6 +78,22 @@ impl Watch {
         }
     }
 
+    /// A listing told a key, or did not: each counts as a read for as long as the listing took.
+    pub(crate) fn on_listed(
+        &mut self,
+        key: &Key,
+        listed: Option<&Register>,
+        span: Span,
+    ) -> Result<(), Violation> {
+        match listed {
+            Some(register) => self.on_state(key, register, span),
+            None => {
+                self.no_zombies.on_nothing(key, None, span);
+                Ok(())
+            }
+        }
+    }
+
     fn on_state(&mut self, key: &Key, register: &Register, span: Span) -> Result<(), Violation> {
         self.durability.on_told(key, register.version);
         match &register.content {

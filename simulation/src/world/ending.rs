@@ -1,12 +1,14 @@
 //! How a run ends: the faults are over, and the cluster must settle, serve, agree, and survive one more crash of all.
 
-use std::collections::BTreeMap;
-
 use roundtable_consensus::{Key, NodeIndex, Register};
 
 use super::{Event, World};
 use crate::checker::{Call, Demand};
-use crate::properties::{Violation, judge_histories, judge_last, judge_leftovers, judge_replicas};
+use crate::exchange::Path;
+use crate::node::Node;
+use crate::properties::{
+    Copies, Violation, judge_founding, judge_histories, judge_last, judge_leftovers, judge_replicas,
+};
 use crate::report::Report;
 use crate::router::Router;
 use crate::workload::Client;
@@ -21,7 +23,10 @@ impl World {
     /// Ends the faults and judges what has come of everything.
     pub(super) fn end(mut self) -> Result<Report, Violation> {
         self.end_faults();
-        self.run_for(SETTLE_US)?;
+        // A node whose clock was ahead may have promised as far ahead, and keeps that promise.
+        let ahead_ms = self.plan.node_skew_ms.iter().copied().max().unwrap_or(0).max(0).unsigned_abs();
+        self.run_for(SETTLE_US + ahead_ms * 1_000)?;
+        self.judge_founding()?;
         let keys: Vec<Key> = self.record.histories.keys().cloned().collect();
         for router in 0..self.routers.len() {
             self.audit(router, &keys)?;
@@ -36,6 +41,12 @@ impl World {
         self.report.never_applied = self.record.never_applied;
         self.report.simulated_ms = self.now_us / 1_000;
         Ok(self.report)
+    }
+
+    /// Whoever still has the directory that it began with is in the one cluster.
+    fn judge_founding(&self) -> Result<(), Violation> {
+        let whole = self.nodes.iter().filter(|node| node.is_whole());
+        judge_founding(whole.map(|node| node.disk.membership.adopted.as_ref()))
     }
 
     /// Each key is read through a router. Each read must be answered, and belongs to the histories that are judged.
@@ -54,21 +65,24 @@ impl World {
             self.ask_once(0, key, call)?;
         }
         self.run_until(World::is_drained)?;
-        let disks: Vec<(NodeIndex, BTreeMap<Key, Register>)> = (voters.iter())
-            .filter_map(|node| Some((index(*node), self.nodes.get(*node)?.disk.registers())))
-            .collect();
-        let held: Vec<_> = disks.iter().map(|(node, disk)| (*node, disk)).collect();
-        judge_replicas(&held)?;
-        if let Some((_, disk)) = disks.first() {
-            for (key, history) in &self.record.histories {
-                judge_last(key, history, disk.get(key))?;
-            }
+        for (key, history) in &self.record.histories {
+            let copies: Vec<_> = (self.layout.place(key).1.members().iter())
+                .filter(|node| voters.contains(&usize::from(node.0)))
+                .map(|node| (*node, self.register(*node, key)))
+                .collect();
+            let borrowed: Vec<_> = copies.iter().map(|(node, copy)| (*node, copy.as_ref())).collect();
+            judge_replicas(key, &borrowed)?;
+            judge_last(key, history, borrowed.first().and_then(|(_, copy)| *copy))?;
         }
-        let routers = self.routers.iter().map(|router| ("router", router.leftovers().to_vec()));
-        let nodes = self.nodes.iter().map(|node| ("node", node.leftovers().to_vec()));
+        let routers = self.routers.iter().map(|router| ("router", router.leftovers()));
+        let nodes = self.nodes.iter_mut().map(|node| ("node", node.leftovers()));
         judge_leftovers(routers.chain(nodes).flat_map(|(whose, left)| {
             left.into_iter().map(move |(what, count)| (format!("{whose}: {what}"), count))
         }))
+    }
+
+    fn register(&self, node: NodeIndex, key: &Key) -> Option<Register> {
+        Some(self.nodes.get(usize::from(node.0))?.disk.read(key)?.register)
     }
 
     /// Waits until every router counts on every voter.
@@ -91,14 +105,23 @@ impl World {
         for number in 0..self.nodes.len() {
             self.kill_node(number, 500_000);
         }
-        let disks: Vec<_> = self.nodes.iter().map(|node| node.disk.registers()).collect();
-        let lost = self.nodes.iter().filter(|node| !node.is_named()).count();
-        self.watch.durability.judge(&disks.iter().collect::<Vec<_>>(), lost)?;
+        self.watch.durability.judge(|key| {
+            let (_, replicas) = self.layout.place(key);
+            let members = replicas.members();
+            Copies {
+                replicas: members.len(),
+                lost: members.iter().filter(|node| !self.is_voter(usize::from(node.0))).count(),
+                versions: members
+                    .iter()
+                    .filter_map(|node| Some(self.register(*node, key)?.version))
+                    .collect(),
+            }
+        })?;
         self.run_for(SETTLE_US)
     }
 
     fn is_voter(&self, number: usize) -> bool {
-        self.nodes.get(number).is_some_and(|node| node.is_named())
+        self.nodes.get(number).is_some_and(Node::is_whole)
     }
 
     /// One call through a router, which must be answered.
@@ -126,8 +149,12 @@ impl World {
 
     /// Whether nothing is on its way any more: what is left are the nodes' own clocks and the routers' probes.
     fn is_drained(&self) -> bool {
-        self.events.values().all(|event| {
-            matches!(event, Event::NodeTick(_) | Event::Probe(..) | Event::ProbeAnswer(..) | Event::Call(_))
+        self.events.values().all(|event| match event {
+            Event::NodeTick(..) | Event::Call(_) => true,
+            Event::Arrive(exchange, _) | Event::Return(exchange, _) | Event::Broken(exchange) => {
+                exchange.path == Path::Hello
+            }
+            _ => false,
         })
     }
 }
