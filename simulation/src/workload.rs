@@ -290,3 +290,47 @@ fn ending(answer: &Answer) -> Option<Ending> {
         Answer::KeyReused | Answer::Forgotten => return None,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use roundtable_consensus::{Ballot, Hlc, ProposerId};
+
+    use super::*;
+    use crate::properties::judge_histories;
+
+    fn register(value: i64, ms: u64) -> Register {
+        let ballot = Ballot::new(Hlc::from_millis(ms), ProposerId(1));
+        Register {
+            version: Version { ballot, index: 0 },
+            content: Content::Live(Value { bytes: value.to_string().into(), ..Value::default() }),
+            ..Register::absent(Ballot::ZERO)
+        }
+    }
+
+    /// A value stored by one call, and a listing by another at this time.
+    fn listed(begun_us: u64, items: &[(Key, Register)]) -> bool {
+        let config = WorkloadConfig { clients: 1, keys: 1, calls: 1, listing_percent: 0, ending_percent: 0 };
+        let mut record = Record::default();
+        let put = Ending::Wrote { version: register(7, 5).version, created: Some(true) };
+        let put =
+            Operation { client: 0, call: Call::Put(7, Demand::None), invoked: 10, ended: Some((20, put)) };
+        record.histories.entry(key(false, 0)).or_default().push(put);
+        let span = Span { begun_us, told_us: begun_us + 10 };
+        record.add_listing(1, span, &config.keys(), items);
+        judge_histories(&record.histories).is_ok()
+    }
+
+    #[test]
+    fn a_listing_that_leaves_out_a_key_or_shows_another_value_is_noticed() {
+        let item = |value, ms| [(key(false, 0), register(value, ms))];
+        assert!(listed(30, &item(7, 5)));
+        assert!(!listed(30, &[]), "the value was there");
+        assert!(listed(15, &[]), "the put may have come later");
+        assert!(!listed(30, &item(8, 6)), "nobody stored that");
+        assert!(!listed(30, &item(7, 6)), "that is not its version");
+        assert!(
+            !listed(30, &[(key(true, 0), register(1, 1)), (key(false, 0), register(7, 5))]),
+            "no counter was made"
+        );
+    }
+}

@@ -192,3 +192,21 @@ fn in_order(items: &[Item]) -> Result<(), Violation> {
     let keys: Vec<&Key> = items.iter().map(|(key, _)| key).collect();
     Err(Violation::Linearizability(format!("a listing is not in order, or tells a key twice: {keys:?}")))
 }
+
+#[cfg(test)]
+mod tests {
+    use roundtable_consensus::{Ballot, Register};
+
+    use super::*;
+
+    #[test]
+    fn a_listing_out_of_order_or_with_a_key_twice_is_noticed() {
+        let items = |names: &[&'static str]| -> Vec<Item> {
+            names.iter().map(|name| (Key::new(*name).unwrap(), Register::absent(Ballot::ZERO))).collect()
+        };
+        assert_eq!(in_order(&items(&["a", "b", "c"])), Ok(()));
+        assert_eq!(in_order(&items(&["c", "b", "a"])), Ok(()));
+        assert!(in_order(&items(&["a", "c", "b"])).is_err());
+        assert!(in_order(&items(&["a", "a"])).is_err());
+    }
+}
