@@ -1,5 +1,7 @@
 //! What a run consists of.
 
+use roundtable_consensus::{CoordinatorConfig, HistoryLimits};
+
 use crate::faults::FaultMix;
 use crate::variant::Variant;
 use crate::workload::WorkloadConfig;
@@ -25,6 +27,8 @@ pub struct Plan {
     pub router_skew_ms: Vec<i64>,
     /// How far each node's clock is off from the start, in milliseconds; 0 for nodes beyond the list.
     pub node_skew_ms: Vec<i64>,
+    /// Whether routers have short queues and remember little, instead of as much as the product's.
+    pub tight: bool,
     /// What is deliberately wrong.
     pub variant: Variant,
 }
@@ -54,6 +58,7 @@ impl Plan {
             fault_mix: FaultMix::All,
             router_skew_ms: Vec::new(),
             node_skew_ms: Vec::new(),
+            tight: seed % 4 >= 2,
             variant: Variant::Sound,
         }
     }
@@ -70,6 +75,7 @@ impl Plan {
             fault_every_us: 0,
             router_skew_ms,
             node_skew_ms,
+            tight: false,
             ..standard
         }
     }
@@ -114,6 +120,28 @@ impl Plan {
             workload: WorkloadConfig { clients: 8, keys: 1, calls: 30, ..standard.workload },
             fault_every_us: 60_000,
             ..standard
+        }
+    }
+
+    /// What its routers' coordinators are made with.
+    pub(crate) fn coordinator(&self) -> CoordinatorConfig {
+        if !self.tight {
+            return CoordinatorConfig::default();
+        }
+        let history = HistoryLimits {
+            rounds_max: 4,
+            rounds_age_ms_max: 2_000,
+            ops_max: 16,
+            ops_kept: 4,
+            ops_recent_ms: 500,
+            ops_age_ms_max: 3_000,
+        };
+        CoordinatorConfig {
+            history,
+            operations_max: 4,
+            queue_per_key_max: 2,
+            slots_per_round_max: 2,
+            ..CoordinatorConfig::default()
         }
     }
 

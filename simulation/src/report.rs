@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use roundtable_consensus::Failure;
+
 /// How often the routers took their less usual paths: a run that never did has not tested them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Paths {
@@ -28,6 +30,8 @@ pub struct Paths {
     pub listings: u64,
     /// Keys of listings that needed a read of their own.
     pub listed_by_read: u64,
+    /// Operations of which the history no longer told whether they were applied.
+    pub forgotten: u64,
 }
 
 /// Something that went wrong, or a consequence of it.
@@ -147,6 +151,8 @@ pub struct Report {
     pub paths: Paths,
     /// Faults that struck.
     pub faults: u64,
+    /// Why calls and listings had no answer, how often.
+    pub failures: BTreeMap<Failure, u64>,
     /// What went wrong, how often.
     pub mishaps: BTreeMap<Mishap, u64>,
     /// Bodies that were delivered.

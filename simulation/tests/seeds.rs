@@ -6,10 +6,22 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use roundtable_consensus::Failure;
 use roundtable_simulation::{Mishap, Paths, Plan, Report, run};
 
 /// Each is played in every plan.
 const SEEDS: u64 = 1_000;
+
+/// Every reason for which a call may have no answer.
+const FAILURES: [Failure; 7] = [
+    Failure::NoQuorum,
+    Failure::Contention,
+    Failure::ClockSkew,
+    Failure::DiskReserve,
+    Failure::Overloaded,
+    Failure::Unknown,
+    Failure::Timeout,
+];
 
 /// Seeds that once showed a fault; they stay.
 const ONCE_FAILED: &[u64] = &[];
@@ -62,6 +74,18 @@ fn a_fixed_set_of_seeds_meets_every_mishap_and_holds_every_property() {
     let rare: Vec<_> = runs_with.iter().filter(|(_, runs)| **runs < 10).collect();
     assert!(rare.is_empty(), "hardly met: {rare:?}");
     let taken = |count: fn(&Paths) -> u64| reports.iter().filter(|run| count(&run.paths) > 0).count();
+    let failures: BTreeMap<Failure, u64> = reports.iter().flat_map(|report| &report.failures).fold(
+        BTreeMap::new(),
+        |mut sums, (failure, times)| {
+            *sums.entry(*failure).or_default() += times;
+            sums
+        },
+    );
+    println!("{failures:?}");
+    for failure in FAILURES {
+        assert!(failures.get(&failure).is_some_and(|times| *times >= 10), "{failure:?}: {failures:?}");
+    }
+    assert!(taken(|run| run.forgotten) > 10);
     assert!(taken(|run| run.rounds_failed) > 100);
     assert!(taken(|run| run.read_fallbacks) > 100);
     assert!(taken(|run| run.one_trip_answers) > 100);

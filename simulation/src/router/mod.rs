@@ -11,7 +11,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use roundtable_consensus::{
-    Answer, Configuration, CoordinatorStats, Failure, Key, NodeIndex, Now, ReplicaSet, Rng, Task, Token,
+    Answer, Configuration, CoordinatorConfig, CoordinatorStats, Failure, Key, NodeIndex, Now, ReplicaSet,
+    Rng, Task, Token,
 };
 
 use crate::clock::WallClock;
@@ -58,12 +59,19 @@ enum Phase {
     Serving(Box<Service>),
 }
 
+/// What every life of a router begins with.
+#[derive(Debug, Clone)]
+pub(crate) struct RouterSeed {
+    pub(crate) variant: Variant,
+    pub(crate) file: Configuration,
+    /// Where every key of the file's configuration lies.
+    pub(crate) layout: Arc<Layout>,
+    pub(crate) coordinator: CoordinatorConfig,
+}
+
 #[derive(Debug)]
 pub(crate) struct Router {
-    variant: Variant,
-    file: Configuration,
-    /// Where every key of the file's configuration lies.
-    layout: Arc<Layout>,
+    from: RouterSeed,
     phase: Phase,
     /// Counts the lives of the process.
     pub(crate) life: u32,
@@ -75,17 +83,9 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    pub(crate) fn new(
-        variant: Variant,
-        file: Configuration,
-        layout: Arc<Layout>,
-        life: u32,
-        rng: &mut Rng,
-    ) -> Self {
+    pub(crate) fn new(seed: RouterSeed, life: u32, rng: &mut Rng) -> Self {
         Self {
-            variant,
-            file,
-            layout,
+            from: seed,
             phase: Phase::Seeking(Seek::default()),
             life,
             frozen: false,
@@ -99,7 +99,7 @@ impl Router {
     /// The process ends and another begins, which knows nothing.
     pub(crate) fn restart(&mut self, rng: &mut Rng) {
         let clock = self.clock;
-        *self = Self::new(self.variant, self.file.clone(), Arc::clone(&self.layout), self.life + 1, rng);
+        *self = Self::new(self.from.clone(), self.life + 1, rng);
         self.clock = clock;
     }
 
@@ -135,7 +135,7 @@ impl Router {
         match &mut self.phase {
             Phase::Seeking(_) => out.told.push((token, Told::Answer(Err(Failure::NoQuorum)))),
             Phase::Serving(service) => {
-                let task = self.variant.task(task);
+                let task = self.from.variant.task(task);
                 service.submit(now, token, key, replicas, task, timeout_us, out);
             }
         }
@@ -158,11 +158,10 @@ impl Router {
     pub(crate) fn on_answer(&mut self, now: Now, id: u64, answer: Option<Bytes>, out: &mut RouterOutput) {
         match &mut self.phase {
             Phase::Seeking(seek) => {
-                if let Some(adopted) = seek.on_answer(now.mono_us, &self.file, id, answer) {
-                    assert_eq!(adopted.configuration, self.file, "another file was adopted");
-                    let layout = Arc::clone(&self.layout);
+                if let Some(adopted) = seek.on_answer(now.mono_us, &self.from.file, id, answer) {
+                    assert_eq!(adopted.configuration, self.from.file, "another file was adopted");
                     let mut rng = Rng::new(self.seed);
-                    let service = Service::new(self.variant, &adopted, layout, now, &mut rng);
+                    let service = Service::new(&self.from, &adopted, now, &mut rng);
                     self.phase = Phase::Serving(Box::new(service));
                     self.tick(now, out);
                 }
@@ -176,7 +175,7 @@ impl Router {
         match &mut self.phase {
             Phase::Seeking(seek) => {
                 let mut ids = (self.next_id + 1)..;
-                if seek.begin(now.mono_us, &self.file, &mut ids) {
+                if seek.begin(now.mono_us, &self.from.file, &mut ids) {
                     for (node, id) in seek.questions().into_iter().enumerate() {
                         self.next_id = self.next_id.max(id);
                         out.posts.push(hello(id, node));

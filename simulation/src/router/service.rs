@@ -6,15 +6,15 @@ use std::sync::Arc;
 use bytes::Bytes;
 use roundtable_common::wire::{decode_hello, decode_page};
 use roundtable_consensus::{
-    Adopted, Answer, Coordinator, CoordinatorConfig, CoordinatorStats, Effects, Failure, Health, Key, Lane,
-    NodeIndex, Now, ReplicaSet, Rng, ScanPage, Submit, Task, Token,
+    Adopted, Answer, Coordinator, CoordinatorStats, Effects, Failure, Health, Key, Lane, NodeIndex, Now,
+    ReplicaSet, Rng, ScanPage, Submit, Task, Token,
 };
 use roundtable_router::links::verdict;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::link::{Link, LinkItem};
 use super::listing::Listing;
-use super::{Counts, RouterOutput, Told, hello};
+use super::{Counts, RouterOutput, RouterSeed, Told, hello};
 use crate::cluster::{Layout, targets};
 use crate::exchange::Post;
 use crate::variant::Variant;
@@ -54,19 +54,13 @@ pub(super) struct Service {
 }
 
 impl Service {
-    pub(super) fn new(
-        variant: Variant,
-        adopted: &Adopted,
-        layout: Arc<Layout>,
-        now: Now,
-        rng: &mut Rng,
-    ) -> Self {
-        let coordinator = |_| Coordinator::new(CoordinatorConfig::default(), rng.next_u64());
+    pub(super) fn new(from: &RouterSeed, adopted: &Adopted, now: Now, rng: &mut Rng) -> Self {
+        let coordinator = |_| Coordinator::new(from.coordinator.clone(), rng.next_u64());
         let coordinators = (0..COORDINATORS).map(coordinator).collect();
         let links: Vec<Link> = targets(adopted).into_iter().map(|target| Link::new(target, rng)).collect();
         let mut service = Self {
-            variant,
-            layout,
+            variant: from.variant,
+            layout: Arc::clone(&from.layout),
             coordinators,
             links,
             pending: BTreeMap::new(),

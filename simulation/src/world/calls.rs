@@ -113,9 +113,20 @@ impl World {
         match told {
             Told::Answer(answer) => {
                 self.note_served(router, answer.is_ok());
+                self.report.paths.forgotten += u64::from(*answer == Ok(Answer::Forgotten));
+                self.note_failure(answer.as_ref().err());
                 self.end_call(caller.client, Some(answer));
             }
-            Told::Listing(listing) => self.end_listing(caller.client, router, listing),
+            Told::Listing(listing) => {
+                self.note_failure(listing.as_ref().err());
+                self.end_listing(caller.client, router, listing);
+            }
+        }
+    }
+
+    fn note_failure(&mut self, failure: Option<&Failure>) {
+        if let Some(failure) = failure {
+            *self.report.failures.entry(*failure).or_default() += 1;
         }
     }
 

@@ -24,7 +24,7 @@ use crate::node::Node;
 use crate::plan::Plan;
 use crate::properties::{Violation, Watch};
 use crate::report::Report;
-use crate::router::Router;
+use crate::router::{Router, RouterSeed};
 use crate::workload::{Client, Record};
 
 /// The true time at which every run begins, in unix milliseconds.
@@ -107,7 +107,13 @@ impl World {
             node.clock.skew_ms = *skew_ms;
         }
         let layout = Arc::new(Layout::new(&file));
-        let router = |_| Router::new(plan.variant, file.clone(), Arc::clone(&layout), 1, &mut rng);
+        let seed = RouterSeed {
+            variant: plan.variant,
+            file: file.clone(),
+            layout: Arc::clone(&layout),
+            coordinator: plan.coordinator(),
+        };
+        let router = |_| Router::new(seed.clone(), 1, &mut rng);
         let mut routers: Vec<Router> = (0..plan.routers).map(router).collect();
         for (router, skew_ms) in routers.iter_mut().zip(&plan.router_skew_ms) {
             router.clock.skew_ms = *skew_ms;
