@@ -83,7 +83,7 @@ fn a_fixed_set_of_seeds_meets_every_mishap_and_holds_every_property() {
     );
     println!("{failures:?}");
     for failure in FAILURES {
-        assert!(failures.get(&failure).is_some_and(|times| *times >= 10), "{failure:?}: {failures:?}");
+        assert!(failures.get(&failure).is_some_and(|times| *times >= 3), "{failure:?}: {failures:?}");
     }
     assert!(taken(|run| run.forgotten) > 10);
     assert!(taken(|run| run.rounds_failed) > 100);
