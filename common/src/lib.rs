@@ -10,6 +10,7 @@ pub mod settings;
 pub mod stop;
 pub mod telemetry;
 pub mod units;
+pub mod view;
 pub mod wire;
 
 /// The version of this build, as `--version` tells it.

@@ -2,6 +2,8 @@
 
 use roundtable_consensus::{DiskSpace, Rng};
 
+use crate::exchange::Party;
+
 /// One thing that goes wrong, or comes right again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -13,8 +15,10 @@ pub(crate) enum Fault {
     FreezeNode(usize, u64),
     /// The router's process is killed and starts again at once, knowing nothing.
     KillRouter(usize),
-    /// Messages between a router and a node are cut for a time, in one direction or both.
-    Cut(usize, usize, Direction, u64),
+    /// The router stands still for this time.
+    FreezeRouter(usize, u64),
+    /// Messages between somebody who asks and a node are cut for a time, in one direction or both.
+    Cut(Party, usize, Direction, u64),
     /// The network gets worse or better.
     Weather,
     /// A node's clock jumps by so many milliseconds off the true time, and drifts by so many parts in a million.
@@ -33,7 +37,7 @@ pub(crate) enum Fault {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     ToNode,
-    ToRouter,
+    ToAsker,
     Both,
 }
 
@@ -45,6 +49,8 @@ pub enum FaultMix {
     All,
     /// Nodes are killed and start again at once: what they promised and had not written is put to the test.
     Restarts,
+    /// Routers' clocks jump and drift, and nothing else.
+    Clocks,
 }
 
 /// Draws the next fault.
@@ -56,6 +62,9 @@ pub(crate) fn draw(mix: FaultMix, rng: &mut Rng, nodes: usize, routers: usize) -
     let router = below(rng, routers);
     let skew_ms = i64::try_from(rng.up_to(16_000)).unwrap_or(0) - 8_000;
     let drift_ppm = i64::try_from(rng.up_to(100_000)).unwrap_or(0) - 50_000;
+    if mix == FaultMix::Clocks {
+        return Fault::RouterClock(router, skew_ms, drift_ppm);
+    }
     match rng.up_to(20) {
         0..=4 => {
             let down_us_max = if rng.up_to(1) == 0 { 20_000 } else { 2_000_000 };
@@ -63,14 +72,21 @@ pub(crate) fn draw(mix: FaultMix, rng: &mut Rng, nodes: usize, routers: usize) -
         }
         5 => Fault::KillAll(1_000 + rng.up_to(500_000)),
         6..=8 => Fault::FreezeNode(node, 10_000 + rng.up_to(2_000_000)),
-        9 | 10 => Fault::KillRouter(router),
+        9 => Fault::KillRouter(router),
+        10 if rng.up_to(1) == 0 => Fault::KillRouter(router),
+        10 => Fault::FreezeRouter(router, 10_000 + rng.up_to(1_000_000)),
         11..=13 => {
             let direction = match rng.up_to(2) {
                 0 => Direction::ToNode,
-                1 => Direction::ToRouter,
+                1 => Direction::ToAsker,
                 _ => Direction::Both,
             };
-            Fault::Cut(router, node, direction, 10_000 + rng.up_to(2_000_000))
+            let asker = if rng.up_to(4) == 0 {
+                Party::Node((node + 1 + below(rng, nodes - 1)) % nodes)
+            } else {
+                Party::Router(router)
+            };
+            Fault::Cut(asker, node, direction, 10_000 + rng.up_to(2_000_000))
         }
         14 | 15 => Fault::Weather,
         16 => Fault::NodeClock(node, skew_ms / 8, drift_ppm),

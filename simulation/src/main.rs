@@ -46,12 +46,7 @@ fn main() -> anyhow::Result<ExitCode> {
 
 /// Plays a seed in each of its plans, with the seed told first.
 fn play(out: &mut impl Write, seed: u64, variant: Variant) -> std::io::Result<bool> {
-    let plans = [
-        ("standard", Plan::standard(seed)),
-        ("harsh", Plan::harsh(seed)),
-        ("restless", Plan::restless(seed)),
-    ];
-    for (name, plan) in plans {
+    for (name, plan) in Plan::all(seed) {
         write!(out, "seed {seed} {name}: ")?;
         out.flush()?;
         match run(Plan { variant, ..plan }) {

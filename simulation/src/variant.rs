@@ -27,11 +27,23 @@ pub enum Variant {
     PromisesForgotten,
     /// Routers refuse a condition that one replica says does not hold.
     RefusesForOneReplica,
+    /// A router forgets under which ballots it sent an operation before.
+    AttemptsForgotten,
+    /// A router remembers only the last of them.
+    LastAttemptOnly,
+    /// A read that finds an ended value says that there is none, without a tombstone being chosen.
+    ExpiryToldUnchosen,
+    /// A condition that fails on a majority's register is refused even if an Accept was sent before.
+    RefusesInDoubt,
+    /// Operations are proposed without their clients' idempotency keys.
+    KeysIgnored,
+    /// A version is the round alone: changes of one round share it.
+    VersionWithoutIndex,
 }
 
 impl Variant {
     /// All that must be caught.
-    pub const BROKEN: [Self; 8] = [
+    pub const BROKEN: [Self; 14] = [
         Self::NoHorizon,
         Self::AnswersBeforeSync,
         Self::ReadsFromOneReplica,
@@ -40,6 +52,12 @@ impl Variant {
         Self::AmnesiacVotes,
         Self::PromisesForgotten,
         Self::RefusesForOneReplica,
+        Self::AttemptsForgotten,
+        Self::LastAttemptOnly,
+        Self::ExpiryToldUnchosen,
+        Self::RefusesInDoubt,
+        Self::KeysIgnored,
+        Self::VersionWithoutIndex,
     ];
 
     fn name(self) -> &'static str {
@@ -53,6 +71,12 @@ impl Variant {
             Self::AmnesiacVotes => "amnesiac-votes",
             Self::PromisesForgotten => "promises-forgotten",
             Self::RefusesForOneReplica => "refuses-for-one-replica",
+            Self::AttemptsForgotten => "attempts-forgotten",
+            Self::LastAttemptOnly => "last-attempt-only",
+            Self::ExpiryToldUnchosen => "expiry-told-unchosen",
+            Self::RefusesInDoubt => "refuses-in-doubt",
+            Self::KeysIgnored => "keys-ignored",
+            Self::VersionWithoutIndex => "version-without-index",
         }
     }
 }

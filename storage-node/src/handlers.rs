@@ -8,18 +8,18 @@ use hyper::body::Incoming;
 use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
 use roundtable_common::telemetry::METRICS_CONTENT_TYPE;
+use roundtable_common::view::View;
 use roundtable_common::wire::{
     self, Refused, decode_requests, decode_scan, encode_hello, encode_page, encode_refusal, encode_replies,
     reply_size_hint,
 };
-use roundtable_consensus::{Content, Rejection, Reply, Request, RequestBody, ScanPage, ScanRequest};
+use roundtable_consensus::{Rejection, Reply, Request, ScanPage};
 use serde_json::json;
 
 use crate::body::{AnswerBody, receive};
 use crate::budget::Held;
 use crate::clock::unix_ms;
 use crate::node::Node;
-use crate::view::View;
 
 /// Bodies beyond this many bytes are read and made off the async threads: copying and summing them takes long
 /// enough to delay other connections.
@@ -65,27 +65,9 @@ async fn take_batch(node: &Arc<Node>, body: Incoming) -> Result<(&View, Vec<Requ
     let (target, requests) = decoded.map_err(|error| Refused::Malformed { detail: error.to_string() })?;
     let view = node.admit(&target)?;
     for request in &requests {
-        check_request(view, request)?;
+        view.check(request)?;
     }
     Ok((view, requests, held))
-}
-
-/// What no router sends. Letting it in would store rows where nobody finds them, or registers without their value.
-fn check_request(view: &View, request: &Request) -> Result<(), Refused> {
-    let malformed = |detail| Err(Refused::Malformed { detail });
-    let partition = view.partition_of(&request.key);
-    if request.partition != partition {
-        return malformed(format!(
-            "the key of request {} lies in {partition}, not in {}",
-            request.id, request.partition
-        ));
-    }
-    match &request.body {
-        RequestBody::Accept { register, .. } if matches!(register.content, Content::Withheld { .. }) => {
-            malformed(format!("request {} would store a register without its value", request.id))
-        }
-        _ => Ok(()),
-    }
 }
 
 async fn encode(view: &View, replies: Vec<Reply>) -> Result<Bytes, NoAnswer> {
@@ -126,7 +108,7 @@ async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(ScanPage, Held),
     let (bytes, _) = receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout).await?;
     let decoded = decode_scan(bytes).map_err(|error| Refused::Malformed { detail: error.to_string() });
     let (target, mut request) = decoded?;
-    check_scan(node.admit(&target)?, &request)?;
+    node.admit(&target)?.check_scan(&request)?;
     request.limit = request.limit.clamp(1, PAGE_ENTRIES_MAX);
     request.bytes_max = request.bytes_max.clamp(1, PAGE_BYTES_MAX);
     let _turn = node.scans.try_acquire().map_err(|_| Refused::Overloaded)?;
@@ -141,18 +123,6 @@ async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(ScanPage, Held),
             Err(ScanError::NoAnswer)
         }
         Err(NoAnswer) => Err(ScanError::NoAnswer),
-    }
-}
-
-fn check_scan(view: &View, request: &ScanRequest) -> Result<(), Refused> {
-    let ascending =
-        request.partitions.iter().zip(request.partitions.iter().skip(1)).all(|(low, high)| low < high);
-    if !ascending {
-        return Err(Refused::Malformed { detail: "the partitions of a scan must ascend".to_owned() });
-    }
-    match request.partitions.iter().find(|partition| !view.holds(**partition)) {
-        Some(partition) => Err(Refused::Malformed { detail: format!("this node does not hold {partition}") }),
-        None => Ok(()),
     }
 }
 

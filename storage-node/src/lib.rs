@@ -34,7 +34,6 @@ pub mod run;
 mod server;
 mod shard;
 pub mod store;
-pub mod view;
 pub mod voting;
 
 pub use committer::Durability;

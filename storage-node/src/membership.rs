@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use roundtable_common::view::View;
 use roundtable_consensus::{
     Bootstrap, BootstrapEffect, Configuration, FileStanding, Hello, Membership as Found, NodeId, Status,
     StorageId,
@@ -14,7 +15,6 @@ use crate::clock::unix_ms;
 use crate::fault::Fault;
 use crate::peers::{AskError, ask_hello};
 use crate::store::{Store, StoreError};
-use crate::view::View;
 
 /// How often nodes that stand in the way are asked again.
 const ASK_EVERY: Duration = Duration::from_millis(200);

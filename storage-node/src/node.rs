@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use roundtable_common::view::View;
 use roundtable_common::wire::{Refused, Target};
 use roundtable_consensus::{NodeId, Status};
 use tokio::sync::Semaphore;
@@ -16,7 +17,6 @@ use crate::membership::Membership;
 use crate::metrics::{Metrics, Observed};
 use crate::pipeline::Pipeline;
 use crate::store::Store;
-use crate::view::View;
 
 /// The parts of a running node, shared by all connections.
 #[derive(Debug)]

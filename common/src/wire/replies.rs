@@ -43,6 +43,18 @@ pub struct ReplyBatch {
     pub outcome: Result<Vec<Reply>, Refused>,
 }
 
+impl ReplyBatch {
+    /// The node's time and its replies, if who answers is who was meant.
+    ///
+    /// # Errors
+    /// Why the node did nothing, or in what it is another one than was meant.
+    pub fn from_target(self, target: &Target) -> Result<(u64, Vec<Reply>), Refused> {
+        let replies = self.outcome?;
+        target.check(&self.sender)?;
+        Ok((self.node_ms, replies))
+    }
+}
+
 /// Bytes that a reply takes in a batch, about.
 #[must_use]
 pub fn reply_size_hint(reply: &Reply) -> usize {

@@ -36,6 +36,18 @@ pub struct PageReply {
     pub outcome: Result<ScanPage, Refused>,
 }
 
+impl PageReply {
+    /// The page, if who answers is who was meant.
+    ///
+    /// # Errors
+    /// Why the node gave none, or in what it is another one than was meant.
+    pub fn from_target(self, target: &Target) -> Result<ScanPage, Refused> {
+        let page = self.outcome?;
+        target.check(&self.sender)?;
+        Ok(page)
+    }
+}
+
 /// Makes the body of a scan.
 #[must_use]
 pub fn encode_scan(target: &Target, scan: &ScanRequest) -> Bytes {

@@ -16,6 +16,7 @@ mod interface;
 mod pace;
 mod reads;
 mod rounds;
+mod seam;
 #[cfg(test)]
 mod tests;
 mod timing;

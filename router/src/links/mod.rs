@@ -9,5 +9,5 @@ mod worker;
 pub use client::NodeClient;
 pub use connection::{Connection, LinkError};
 pub use link::{Link, LinkItem, NodeStatus, QueueFull};
-pub use monitor::watch;
+pub use monitor::{verdict, watch};
 pub use worker::run_lane;

@@ -51,7 +51,10 @@ pub(crate) fn hello_path(target: &Target) -> String {
 }
 
 /// Whether who answered is who was meant, and votes.
-fn verdict(target: &Target, hello: &Hello) -> Result<(), String> {
+///
+/// # Errors
+/// Why requests should not go there, in words.
+pub fn verdict(target: &Target, hello: &Hello) -> Result<(), String> {
     if hello.node != target.node {
         return Err(format!(
             "another node answers at this address: it is {}, not {}",

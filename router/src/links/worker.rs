@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
-use roundtable_common::wire::{BATCH_PATH, Refused, ReplyBatch, decode_replies, encode_requests};
+use roundtable_common::wire::{BATCH_PATH, Refused, decode_replies, encode_requests};
 use roundtable_consensus::{Lane, Reply};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -118,9 +118,8 @@ async fn carry(
         }
     };
     match result.and_then(|answer| Ok(decode_replies(answer)?)) {
-        Ok(ReplyBatch { outcome: Err(refused), .. }) => Carried::Refused(refused),
-        Ok(ReplyBatch { sender, node_ms, outcome: Ok(replies) }) => match link.target.check(&sender) {
-            Ok(()) => Carried::Answered { node_ms, replies },
+        Ok(batch) => match batch.from_target(&link.target) {
+            Ok((node_ms, replies)) => Carried::Answered { node_ms, replies },
             Err(refused) => Carried::Refused(refused),
         },
         Err(error) => Carried::Lost(error),

@@ -16,5 +16,5 @@ pub use cursor::Cursor;
 pub use item::{Item, text_or_b64};
 pub use merge::{Merged, MergedKey, Source, Verdict, merge};
 pub use plan::{Ask, NoMajority, plan};
-pub use request::ListRequest;
+pub use request::{ListRequest, advance};
 pub use scanner::{Page, Scanner};

@@ -86,7 +86,7 @@ impl ListRequest {
 }
 
 /// Shrinks a range to what comes after `last` in the direction of the listing.
-pub(crate) fn advance(range: &mut KeyRange, last: &Key, reverse: bool) {
+pub fn advance(range: &mut KeyRange, last: &Key, reverse: bool) {
     if reverse {
         range.end = Some(last.bytes().clone());
     } else {

@@ -203,8 +203,7 @@ async fn scan_node(link: &Link, scan: &ScanRequest, limit: Duration) -> Result<S
     let body = encode_scan(&link.target, scan);
     let answer = link.client.ask(SCAN_PATH, Some(body), limit).await.map_err(|error| error.to_string())?;
     let reply = decode_page(answer).map_err(|error| error.to_string())?;
-    let page = reply.outcome.map_err(|refused| refused.to_string())?;
-    link.target.check(&reply.sender).map_err(|refused| refused.to_string())?;
+    let page = reply.from_target(&link.target).map_err(|refused| refused.to_string())?;
     if let PageEnd::Through(last) = &page.end
         && !scan.range.contains(last.as_bytes())
     {

@@ -26,3 +26,21 @@ impl Agreement {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use roundtable_consensus::{Content, Hlc, Value};
+
+    use super::*;
+
+    #[test]
+    fn two_registers_at_one_ballot_are_noticed() {
+        let key = Key::new("k").unwrap();
+        let mut watch = Agreement::default();
+        let one = Register { accepted: Ballot::floor_of(Hlc(1)), ..Register::absent(Ballot::ZERO) };
+        let other = Register { content: Content::Live(Value::default()), ..one.clone() };
+        assert_eq!(watch.on_accept(&key, &one), Ok(()));
+        assert_eq!(watch.on_accept(&key, &one), Ok(()));
+        assert!(watch.on_accept(&key, &other).is_err());
+    }
+}

@@ -13,3 +13,14 @@ pub(crate) fn ended_in_time(took_us: u64, timeout_us: u64) -> Result<(), Violati
         Err(Violation::Unserved(format!("a call of {timeout_us} us was answered after {took_us} us")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_after_the_deadline_is_noticed() {
+        assert_eq!(ended_in_time(500_000, 500_000), Ok(()));
+        assert!(ended_in_time(502_000, 500_000).is_err());
+    }
+}

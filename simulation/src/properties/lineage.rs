@@ -19,17 +19,17 @@ impl Lineage {
         Self { nodes, holders: BTreeMap::new(), chosen: BTreeMap::new() }
     }
 
-    /// Takes note that a node has told a router that it accepted `register`.
+    /// Takes note that a node has told a router that it accepted `register`. Returns whether a majority has.
     pub(crate) fn on_accepted(
         &mut self,
         node: NodeIndex,
         key: &Key,
         register: &Register,
-    ) -> Result<(), Violation> {
+    ) -> Result<bool, Violation> {
         let holders = self.holders.entry((key.clone(), register.accepted)).or_default();
         holders.insert(node);
         if holders.len() < majority_of(self.nodes) {
-            return Ok(());
+            return Ok(false);
         }
         let chosen = self.chosen.entry(key.clone()).or_default();
         chosen.insert(register.accepted, register.clone());
@@ -44,7 +44,7 @@ impl Lineage {
                 )));
             }
         }
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -58,4 +58,42 @@ fn derives(newer: &Register, older: &Register) -> bool {
                 || newer.version.ballot == change
                 || newer.history.rounds().contains(&change)
                 || change <= newer.history.rounds_floor()))
+}
+
+#[cfg(test)]
+mod tests {
+    use roundtable_consensus::{Hlc, ProposerId, Version};
+
+    use super::*;
+
+    fn register(accepted_ms: u64, changed_ms: u64) -> Register {
+        let ballot = |ms| Ballot::new(Hlc::from_millis(ms), ProposerId(1));
+        let version = Version { ballot: ballot(changed_ms), index: 0 };
+        Register { accepted: ballot(accepted_ms), version, ..Register::absent(Ballot::ZERO) }
+    }
+
+    fn accepted(registers: &[Register]) -> Result<bool, Violation> {
+        let key = Key::new("k").unwrap();
+        let mut watch = Lineage::new(3);
+        registers.iter().try_fold(false, |_, register| {
+            watch.on_accepted(NodeIndex(0), &key, register)?;
+            watch.on_accepted(NodeIndex(2), &key, register)
+        })
+    }
+
+    #[test]
+    fn a_chosen_register_that_forgot_another_is_noticed_in_any_order() {
+        assert_eq!(accepted(&[register(1, 1), register(2, 1)]), Ok(true), "carried forward");
+        assert!(accepted(&[register(1, 1), register(2, 2)]).is_err());
+        assert!(accepted(&[register(2, 2), register(1, 1)]).is_err());
+    }
+
+    #[test]
+    fn a_register_at_a_minority_is_not_chosen() {
+        let mut watch = Lineage::new(3);
+        let key = Key::new("k").unwrap();
+        assert_eq!(watch.on_accepted(NodeIndex(0), &key, &register(1, 1)), Ok(false));
+        assert_eq!(watch.on_accepted(NodeIndex(0), &key, &register(1, 1)), Ok(false), "the same node");
+        assert_eq!(watch.on_accepted(NodeIndex(1), &key, &register(2, 2)), Ok(false));
+    }
 }
