@@ -13,6 +13,9 @@ use crate::network::{Letter, Network};
 use crate::operation::END_MS;
 use crate::{Op, Reach, Ret, Variant};
 
+/// From one ballot of a proposer to its next, with room between them for every other proposer.
+const BALLOT_STEP_MS: u64 = 10;
+
 /// What a proposer does at the moment.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Work {
@@ -72,8 +75,11 @@ impl Proposer {
         (limits, variant): (HistoryLimits, Variant),
     ) -> Self {
         // Each proposer prefers other nodes, so that their majorities differ from the start.
-        let nodes =
+        let mut nodes: Vec<NodeIndex> =
             (0..3_u16).map(|place| NodeIndex((place + u16::try_from(name).unwrap_or(0)) % 3)).collect();
+        if variant == Variant::MinorityQuorums {
+            nodes.truncate(1);
+        }
         let replicas = Arc::new(ReplicaSet::single(nodes));
         Self {
             name,
@@ -119,6 +125,11 @@ impl Proposer {
         self.lives += 1;
     }
 
+    /// Its clock goes ahead.
+    pub(crate) fn leap(&mut self, leap_ms: u64) {
+        self.clock += leap_ms.div_ceil(BALLOT_STEP_MS);
+    }
+
     fn slot(&self, client: Token, op: &Op) -> Slot {
         let mut operation = op.operation();
         if self.variant == Variant::KeysIgnored {
@@ -130,7 +141,7 @@ impl Proposer {
     fn start_read(&mut self, clients: Vec<Token>, network: &mut Network) {
         self.count_work();
         let replicas = match self.variant {
-            Variant::ReadsOneReplica => Arc::new(ReplicaSet::single(vec![self.first_node()])),
+            Variant::ReadsFromOneReplica => Arc::new(ReplicaSet::single(vec![self.first_node()])),
             _ => Arc::clone(&self.replicas),
         };
         let mut sends = Vec::new();
@@ -171,12 +182,12 @@ impl Proposer {
     /// The proposers' ballots alternate: each can outbid the other's last one.
     fn ballot(&self) -> Ballot {
         let name = u64::try_from(self.name).unwrap_or(u64::MAX);
-        Ballot::new(Hlc::from_millis(10 * self.clock + name), ProposerId(10 * self.lives + name + 1))
+        Ballot::new(Hlc::from_millis(BALLOT_STEP_MS * self.clock + name), ProposerId(10 * self.lives + name + 1))
     }
 
     /// Its next ballot is above the one that it was told.
     fn outbid(&mut self, held: Option<Ballot>) {
-        let clock = held.map_or(0, |held| held.hlc.millis() / 10);
+        let clock = held.map_or(0, |held| held.hlc.millis() / BALLOT_STEP_MS);
         self.clock = self.clock.max(clock);
     }
 
@@ -223,12 +234,12 @@ impl Proposer {
         match &mut self.work {
             None => Vec::new(),
             Some(Work::Round(round)) => {
-                let mut out = RoundOutput::default();
+                let (mut out, ballot) = (RoundOutput::default(), round.ballot());
                 let progress = match reply {
                     Some(reply) => round.on_reply(now_ms, node, step, reply, |_| true, &mut out),
                     None => round.on_lost(now_ms, node, step, |_| true, &mut out),
                 };
-                self.after_round(progress, out, network)
+                self.after_round(ballot, progress, out, network)
             }
             Some(Work::Read { read, .. }) => {
                 let mut sends = Vec::new();
@@ -247,9 +258,9 @@ impl Proposer {
         match &mut self.work {
             None => Vec::new(),
             Some(Work::Round(round)) => {
-                let mut out = RoundOutput::default();
+                let (mut out, ballot) = (RoundOutput::default(), round.ballot());
                 let progress = round.widen(|_| true, &mut out);
-                self.after_round(progress, out, network)
+                self.after_round(ballot, progress, out, network)
             }
             Some(Work::Read { read, .. }) => {
                 let mut sends = Vec::new();
@@ -260,14 +271,19 @@ impl Proposer {
         }
     }
 
-    fn after_round(&mut self, progress: Progress, out: RoundOutput, network: &mut Network) -> Vec<Told> {
+    fn after_round(
+        &mut self,
+        ballot: Ballot,
+        progress: Progress,
+        out: RoundOutput,
+        network: &mut Network,
+    ) -> Vec<Told> {
         self.send(out.sends, network);
         let early = |(client, answer): &(Token, Answer)| Told::new(*client, answer, Some(Reach::Early));
         let mut told: Vec<Told> = out.early.iter().map(early).collect();
         match progress {
             Progress::Running => {}
             Progress::Chosen(answers) => {
-                let ballot = self.ballot();
                 told.extend(answers.iter().map(|(client, answer)| {
                     let mut told = Told::new(*client, answer, None);
                     let version = told.ret.as_mut().and_then(|ret| ret.version.as_mut());

@@ -32,7 +32,7 @@ fn increments_of_which_an_answer_stays_away_so_that_another_node_is_asked() {
 #[ignore = "minutes: run by make model"]
 fn reads_beside_a_put_and_a_delete_with_slow_replicas() {
     let grow = |scope: &mut Scope| {
-        (scope.works, scope.budget.widenings) = (3, 1);
+        (scope.works, scope.budget.widenings) = (vec![3; 2], 1);
         scope.reaches.push(Reach::ReadByRound);
     };
     explore([vec![Op::Put(1), Op::Delete], vec![Op::Read, Op::Read]], grow, 1_724_602);
@@ -42,7 +42,7 @@ fn reads_beside_a_put_and_a_delete_with_slow_replicas() {
 #[ignore = "minutes: run by make model"]
 fn one_idempotency_key_before_and_after_a_crash_beside_a_delete() {
     let grow = |scope: &mut Scope| {
-        (scope.works, scope.budget.crashes) = (3, 1);
+        (scope.works, scope.budget.crashes) = (vec![3; 2], 1);
         scope.reaches.push(Reach::AnsweredAfterCrash);
     };
     explore([vec![keyed(Op::Increment), keyed(Op::Increment)], vec![Op::Delete]], grow, 2_099_489);

@@ -22,7 +22,7 @@ fn race() -> [Vec<Op>; 2] {
 #[test]
 fn increments_that_outbid_each_other() {
     let grow = |scope: &mut Scope| {
-        scope.works = 3;
+        scope.works = vec![3; 2];
         scope.reaches.extend([Reach::InDoubt, Reach::SettledByHistory]);
     };
     explore(race(), grow, 141_567);
@@ -46,7 +46,7 @@ fn increments_of_which_an_answer_stays_away() {
 #[test]
 fn increment_that_loses_up_to_five_messages() {
     let grow = |scope: &mut Scope| {
-        (scope.works, scope.budget.losses) = (3, 5);
+        (scope.works, scope.budget.losses) = (vec![3], 5);
         scope.reaches.extend([Reach::InDoubt, Reach::SettledByHistory]);
     };
     explore([vec![Op::Increment]], grow, 272_417);
@@ -65,7 +65,7 @@ fn increments_of_which_a_history_of_one_round_forgets_one() {
 fn increments_with_a_history_of_two_rounds() {
     let grow = |scope: &mut Scope| {
         (scope.limits, scope.start) = (remembers(2), Some(Expiry::Never));
-        scope.reaches.push(Reach::InDoubt);
+        scope.reaches.extend([Reach::InDoubt, Reach::Forgotten]);
     };
     explore([vec![Op::Increment], vec![Op::Increment, Op::Increment]], grow, 156_204);
 }
@@ -82,7 +82,7 @@ fn increment_of_a_proposer_that_crashes_and_the_next_one() {
 #[test]
 fn one_idempotency_key_through_two_proposers_at_once() {
     let grow = |scope: &mut Scope| {
-        scope.works = 3;
+        scope.works = vec![3; 2];
         scope.reaches.push(Reach::InDoubt);
     };
     explore([vec![keyed(Op::Increment)], vec![keyed(Op::Increment)]], grow, 141_567);
@@ -126,7 +126,7 @@ fn create_against_delete_and_create() {
 #[test]
 fn swaps_of_one_version() {
     let grow = |scope: &mut Scope| {
-        (scope.works, scope.start) = (3, Some(Expiry::Never));
+        (scope.works, scope.start) = (vec![3; 2], Some(Expiry::Never));
         scope.reaches.extend([Reach::Swapped, Reach::SwapRefused, Reach::Early, Reach::SettledByHistory]);
     };
     explore([vec![Op::Swap(1)], vec![Op::Swap(2)]], grow, 150_092);
@@ -135,7 +135,7 @@ fn swaps_of_one_version() {
 #[test]
 fn swaps_after_a_read_beside_a_put() {
     let grow = |scope: &mut Scope| {
-        (scope.works, scope.start) = (3, Some(Expiry::Never));
+        (scope.works, scope.start) = (vec![3; 2], Some(Expiry::Never));
         scope.reaches.extend([Reach::Swapped, Reach::SwapRefused]);
     };
     explore([vec![Op::Read, Op::Swap(1)], vec![Op::Put(2)]], grow, 92_180);
@@ -144,7 +144,7 @@ fn swaps_after_a_read_beside_a_put() {
 #[test]
 fn reads_beside_a_put_and_a_delete() {
     let grow = |scope: &mut Scope| {
-        scope.works = 3;
+        scope.works = vec![3; 2];
         scope.reaches.push(Reach::ReadByRound);
     };
     explore([vec![Op::Put(1), Op::Delete], vec![Op::Read, Op::Read]], grow, 73_085);
@@ -153,7 +153,7 @@ fn reads_beside_a_put_and_a_delete() {
 #[test]
 fn reads_of_an_ending_value_by_clocks_that_differ() {
     let grow = |scope: &mut Scope| {
-        (scope.works, scope.start, scope.budget.ends) = (3, ENDING, 2);
+        (scope.works, scope.start, scope.budget.ends) = (vec![3; 2], ENDING, 2);
         scope.reaches.extend([Reach::Ended, Reach::ReadByRound]);
     };
     explore([vec![Op::Read], vec![Op::Read, Op::Increment]], grow, 273_329);
@@ -171,7 +171,7 @@ fn increment_and_create_of_an_ending_value_by_clocks_that_differ() {
 #[test]
 fn ending_value_put_and_read_by_clocks_that_differ() {
     let grow = |scope: &mut Scope| {
-        (scope.works, scope.budget.ends) = (3, 2);
+        (scope.works, scope.budget.ends) = (vec![3; 2], 2);
         scope.reaches.extend([Reach::Ended, Reach::ReadByRound]);
     };
     explore([vec![Op::PutUntil(1), Op::Read], vec![Op::Read]], grow, 152_007);
@@ -181,7 +181,7 @@ fn ending_value_put_and_read_by_clocks_that_differ() {
 fn operations_that_share_a_round() {
     let batch = || vec![Op::Increment, Op::Create(7), Op::Read];
     let grow = |scope: &mut Scope| {
-        scope.works = 3;
+        scope.works = vec![3; 2];
         scope.reaches.push(Reach::InDoubt);
     };
     explore_batches(vec![vec![batch()], vec![vec![Op::Put(3), Op::Increment]]], grow, 186_460);
@@ -190,5 +190,5 @@ fn operations_that_share_a_round() {
 #[test]
 fn three_proposers_race() {
     let operations = [vec![Op::Increment], vec![Op::Increment], vec![Op::Increment]];
-    explore(operations, |scope| scope.works = 1, 72_617);
+    explore(operations, |scope| scope.works = vec![1; 3], 72_617);
 }
