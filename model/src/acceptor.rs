@@ -1,8 +1,9 @@
 //! A node's acceptor: the replica that ships, over one register that is synced at once.
 
 use roundtable_consensus::{
-    Ballot, Conditions, DiskSpace, Handled, History, Key, Lookup, PartitionId, PromiseLimits, ReadNeed, Register, Rejection,
-    Replica, ReplicaConfig, ReplyBody, Request, RequestBody, Stored, StripedPromises, Write,
+    Ballot, Conditions, DiskSpace, Handled, History, Key, Lookup, PartitionId, PromiseLimits, ReadNeed,
+    Register, Rejection, Replica, ReplicaConfig, ReplyBody, Request, RequestBody, Stored, StripedPromises,
+    Write,
 };
 
 use crate::Variant;

@@ -9,7 +9,7 @@ use stateright::{Model, Property};
 use crate::acceptor::Acceptor;
 use crate::network::{Letter, Network};
 use crate::properties::{self, Fencing, Lineage, Reach};
-use crate::proposer::{Proposer, Told};
+use crate::proposer::{Proposer, Rules, Told};
 use crate::scope::{Budget, Scope};
 use crate::{Counter, Op, Variant};
 
@@ -86,7 +86,11 @@ impl Model for Protocol {
                 (Token(client), op.clone())
             };
             let batches = batches.iter().map(|batch| batch.iter().map(&mut numbered).collect()).collect();
-            let rules = (self.scope.limits, self.variant);
+            let rules = Rules {
+                limits: self.scope.limits,
+                head_starts: self.scope.head_starts,
+                variant: self.variant,
+            };
             proposers.push(Proposer::new(name, batches, *works, known, rules));
         }
         vec![State {
@@ -150,7 +154,10 @@ impl Model for Protocol {
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Begin(name) => state.begin(name),
+            Action::Begin(name) => {
+                let told = state.begin(name);
+                self.tell(&mut state, name, told);
+            }
             Action::Deliver(letter) => self.deliver(&mut state, letter, true),
             Action::Duplicate(letter) => {
                 state.left.duplicates -= 1;
@@ -266,12 +273,14 @@ impl Protocol {
 }
 
 impl State {
-    fn begin(&mut self, name: usize) {
-        let Some(proposer) = self.proposers.get_mut(name) else { return };
-        for (client, op) in proposer.begin(&mut self.network) {
+    fn begin(&mut self, name: usize) -> Vec<Told> {
+        let Some(proposer) = self.proposers.get_mut(name) else { return Vec::new() };
+        let (asked, told) = proposer.begin(&mut self.network);
+        for (client, op) in asked {
             self.fencing.on_begin(client);
             self.open.insert(client, op.clone());
             let Ok(_) = self.history.on_invoke(client.0, op) else { panic!("a client asks once") };
         }
+        told
     }
 }

@@ -9,9 +9,10 @@ use roundtable_consensus::{
     Register, ReplicaSet, ReplyBody, RequestBody, Round, RoundOutput, RoundPlan, Slot, Step, Token, Version,
 };
 
+use crate::head_start::HeadStart;
 use crate::network::{Letter, Network};
 use crate::operation::END_MS;
-use crate::{Op, Reach, Ret, Variant};
+use crate::{HeadStarts, Op, Reach, Ret, Variant};
 
 /// From one ballot of a proposer to its next, with room between them for every other proposer.
 const BALLOT_STEP_MS: u64 = 10;
@@ -48,6 +49,16 @@ pub(crate) struct Proposer {
     pub(crate) asked: Vec<(Token, Op)>,
     /// What a broken variant remembers of the promises.
     pub(crate) words: Vec<Register>,
+    /// What its last round has left for the next one.
+    head_start: HeadStart,
+}
+
+/// The rules of proposers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    pub(crate) limits: HistoryLimits,
+    pub(crate) head_starts: HeadStarts,
+    pub(crate) variant: Variant,
 }
 
 /// An answer for a client.
@@ -72,7 +83,7 @@ impl Proposer {
         batches: VecDeque<Vec<(Token, Op)>>,
         works: u8,
         known: Option<Version>,
-        (limits, variant): (HistoryLimits, Variant),
+        Rules { limits, head_starts, variant }: Rules,
     ) -> Self {
         // Each proposer prefers other nodes, so that their majorities differ from the start.
         let mut nodes: Vec<NodeIndex> =
@@ -97,22 +108,24 @@ impl Proposer {
             clock: 0,
             asked: Vec::new(),
             words: Vec::new(),
+            head_start: HeadStart::new(head_starts),
         }
     }
 
-    /// Takes up the next batch. Returns its operations.
-    pub(crate) fn begin(&mut self, network: &mut Network) -> Vec<(Token, Op)> {
-        let Some(mut batch) = self.batches.pop_front() else { return Vec::new() };
+    /// Takes up the next batch. Returns its operations, and answers to them.
+    pub(crate) fn begin(&mut self, network: &mut Network) -> (Vec<(Token, Op)>, Vec<Told>) {
+        let Some(mut batch) = self.batches.pop_front() else { return (Vec::new(), Vec::new()) };
+        let mut told = Vec::new();
         batch.iter_mut().for_each(|(_, op)| *op = op.over(self.known));
         self.reading = batch.iter().all(|(_, op)| *op == Op::Read);
         if self.reading {
             self.start_read(batch.iter().map(|(client, _)| *client).collect(), network);
         } else {
             let slots = batch.iter().map(|(client, op)| self.slot(*client, op)).collect();
-            self.start_round(slots, network);
+            told = self.start_round(slots, network);
         }
         self.asked.clone_from(&batch);
-        batch
+        (batch, told)
     }
 
     /// Stops, and starts again under a new name, while its clock is back where it was. Nobody waits any more for what
@@ -122,6 +135,7 @@ impl Proposer {
         self.work = None;
         self.clock = self.clock.saturating_sub(1);
         self.known = None;
+        self.head_start.forget();
         self.lives += 1;
     }
 
@@ -154,14 +168,15 @@ impl Proposer {
         self.replicas.members().first().copied().unwrap_or(NodeIndex(0))
     }
 
-    fn start_round(&mut self, slots: Vec<Slot>, network: &mut Network) {
+    fn start_round(&mut self, slots: Vec<Slot>, network: &mut Network) -> Vec<Told> {
         if self.works_left == 0 {
             self.work = None;
-            return;
+            return Vec::new();
         }
         self.count_work();
+        let head_start = self.head_start.take(&slots, self.now_ms());
         let plan = RoundPlan {
-            ballot: self.ballot(),
+            ballot: head_start.as_ref().map_or_else(|| self.ballot(), |(ballot, _)| *ballot),
             replicas: Arc::clone(&self.replicas),
             limits: self.limits,
             slots,
@@ -169,8 +184,16 @@ impl Proposer {
         };
         self.words.clear();
         let mut out = RoundOutput::default();
-        self.work = Some(Work::Round(Box::new(Round::start(plan, |_| true, &mut out))));
-        self.send(out.sends, network);
+        let mut round = Round::start(plan, |_| true, &mut out);
+        let (ballot, mut progress) = (round.ballot(), Progress::Running);
+        if let Some((_, found)) = head_start {
+            for (node, _) in std::mem::take(&mut out.sends) {
+                let promised = ReplyBody::Promised(found.clone());
+                progress = round.on_reply(self.now_ms(), node, Step::Prepare, promised, |_| true, &mut out);
+            }
+        }
+        self.work = Some(Work::Round(Box::new(round)));
+        self.after_round(ballot, progress, out, network)
     }
 
     fn count_work(&mut self) {
@@ -179,10 +202,13 @@ impl Proposer {
         self.clock += 1;
     }
 
-    /// The proposers' ballots alternate: each can outbid the other's last one.
+    /// The proposers' ballots alternate: each can outbid the other's last one. Where a proposer wants promises for the
+    /// ballot after its own, those of others lie between the two.
     fn ballot(&self) -> Ballot {
         let name = u64::try_from(self.name).unwrap_or(u64::MAX);
-        Ballot::new(Hlc::from_millis(BALLOT_STEP_MS * self.clock + name), ProposerId(10 * self.lives + name + 1))
+        let place_ms = if self.head_start.is_on() { 0 } else { name };
+        let hlc = Hlc::from_millis(BALLOT_STEP_MS * self.clock + place_ms);
+        Ballot::new(hlc, ProposerId(10 * self.lives + name + 1))
     }
 
     /// Its next ballot is above the one that it was told.
@@ -196,8 +222,9 @@ impl Proposer {
         if self.past_end { END_MS } else { 0 }
     }
 
-    fn send(&self, sends: Vec<(NodeIndex, RequestBody)>, network: &mut Network) {
-        for (node, body) in sends {
+    fn send(&mut self, sends: Vec<(NodeIndex, RequestBody)>, network: &mut Network) {
+        for (place, (node, mut body)) in sends.into_iter().enumerate() {
+            self.head_start.on_send(place == 0, &mut body);
             let step = match body {
                 RequestBody::Prepare { .. } => Some(Step::Prepare),
                 RequestBody::Fetch { .. } => Some(Step::Fetch),
@@ -218,6 +245,9 @@ impl Proposer {
         let node = NodeIndex(u16::try_from(letter.to).unwrap_or(u16::MAX));
         let step = letter.step.unwrap_or(Step::Fetch);
         let now_ms = self.now_ms();
+        if let Some(reply) = &reply {
+            self.head_start.on_reply(reply);
+        }
         let mut told = self.refuse_rashly(letter, reply.as_ref());
         told.extend(self.go_on(node, step, now_ms, reply, network));
         told
@@ -284,11 +314,14 @@ impl Proposer {
         match progress {
             Progress::Running => {}
             Progress::Chosen(answers) => {
+                self.head_start.on_end(true, self.replicas.members().len());
                 told.extend(answers.iter().map(|(client, answer)| {
                     let mut told = Told::new(*client, answer, None);
                     let version = told.ret.as_mut().and_then(|ret| ret.version.as_mut());
                     if answer.is_change() && version.as_ref().is_some_and(|version| version.ballot < ballot) {
                         told.by = Some(Reach::SettledByHistory);
+                    } else if ballot.hlc != Hlc::from_millis(ballot.hlc.millis()) {
+                        told.by = Some(Reach::OneTrip);
                     }
                     told
                 }));
@@ -296,10 +329,11 @@ impl Proposer {
                 self.work = None;
             }
             Progress::Failed { mut slots, reason } => {
+                self.head_start.on_end(false, self.replicas.members().len());
                 network.abandon(self.name, self.work_count);
                 self.outbid(reason.outbid);
                 slots.iter_mut().for_each(|slot| self.forget(slot));
-                self.start_round(slots, network);
+                told.extend(self.start_round(slots, network));
             }
         }
         told
@@ -334,8 +368,7 @@ impl Proposer {
             ReadProgress::Agreed(_) | ReadProgress::NeedsRound | ReadProgress::Unreachable => {
                 network.abandon(self.name, self.work_count);
                 let slots = clients.iter().map(|client| self.slot(*client, &Op::Read)).collect();
-                self.start_round(slots, network);
-                Vec::new()
+                self.start_round(slots, network)
             }
         }
     }

@@ -3,7 +3,7 @@
 use roundtable_consensus::{Ballot, Content, Expiry, HistoryLimits, Hlc, ProposerId, Register, Version};
 
 use crate::operation::value;
-use crate::{Counter, Op, Reach};
+use crate::{Counter, HeadStarts, Op, Reach};
 
 /// How much may happen. Everything within it is explored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Scope {
     pub leap_ms: u64,
     /// How often how much may go wrong.
     pub budget: Budget,
+    /// Whether proposers start rounds at their Accept.
+    pub head_starts: HeadStarts,
     /// History that registers carry.
     pub limits: HistoryLimits,
     /// What must be reached.
@@ -60,6 +62,7 @@ impl Scope {
             start: None,
             leap_ms: 0,
             budget: Budget::default(),
+            head_starts: HeadStarts::Off,
             limits: HistoryLimits::STANDARD,
             reaches: vec![Reach::EverybodyAnswered],
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use roundtable_consensus::Expiry;
-use roundtable_model::{FENCING, LINEAGE, LINEARIZABLE, Op, Protocol, Scope, Variant};
+use roundtable_model::{FENCING, HeadStarts, LINEAGE, LINEARIZABLE, Op, Protocol, Scope, Variant};
 use stateright::{Checker, HasDiscoveries, Model};
 
 /// Whether the checker finds that a property does not hold in a scope.
@@ -85,4 +85,28 @@ fn every_broken_variant_is_found() {
 #[test]
 fn horizon_lost_on_restart_breaks_the_lineage() {
     assert!(is_found(Variant::NoHorizon, LINEAGE, restarts()));
+}
+
+/// What finds out that head starts are used against their rules, and where.
+fn head_starts_found_by(head_starts: HeadStarts) -> (&'static str, Scope) {
+    let one_after_another = |ops: Vec<Op>| ops.into_iter().map(|op| vec![op]).collect::<Vec<_>>();
+    let (property, ops, other) = match head_starts {
+        // The first node alone has promised, the others take a ballot that lies between.
+        HeadStarts::OnOneWord => (LINEAGE, vec![Op::Increment, Op::Increment], Op::Increment),
+        HeadStarts::UsedTwice => (LINEARIZABLE, vec![Op::Increment; 3], Op::Read),
+        // The delete came after the promises that the second create is refused by.
+        HeadStarts::ForRefusals => (LINEARIZABLE, vec![Op::Create(1), Op::Create(2)], Op::Delete),
+        HeadStarts::Off | HeadStarts::On => (LINEARIZABLE, vec![Op::Increment], Op::Increment),
+    };
+    let scope = Scope::of(vec![one_after_another(ops), one_after_another(vec![other])]);
+    (property, Scope { head_starts, works: vec![3; 2], ..scope })
+}
+
+#[test]
+fn every_broken_use_of_head_starts_is_found() {
+    let unnoticed = HeadStarts::BROKEN.into_iter().filter(|head_starts| {
+        let (property, scope) = head_starts_found_by(*head_starts);
+        !is_found(Variant::Sound, property, scope)
+    });
+    assert_eq!(unnoticed.collect::<Vec<_>>(), []);
 }

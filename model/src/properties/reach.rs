@@ -26,6 +26,8 @@ pub enum Reach {
     RoundDropped,
     /// A history no longer holds an operation with a client's key.
     OpDropped,
+    /// A round that began at its Accept is chosen.
+    OneTrip,
     /// A refusal or a read is answered by the promises alone.
     Early,
     /// A client is told that there is nothing, and time has taken it.
@@ -52,6 +54,7 @@ impl Reach {
             Self::OpDropped => |_, state| some_history(state, |history| history.ops_floor()),
             Self::SettledByHistory => |_, state| state.reached.contains(&Self::SettledByHistory),
             Self::Forgotten => |_, state| state.reached.contains(&Self::Forgotten),
+            Self::OneTrip => |_, state| state.reached.contains(&Self::OneTrip),
             Self::Early => |_, state| state.reached.contains(&Self::Early),
             Self::Ended => |_, state| state.reached.contains(&Self::Ended),
             Self::Swapped => |_, state| state.reached.contains(&Self::Swapped),
@@ -72,6 +75,7 @@ impl Reach {
             Self::Forgotten => "an outcome is forgotten",
             Self::RoundDropped => "a history drops a round",
             Self::OpDropped => "a history drops an operation",
+            Self::OneTrip => "a round takes one trip",
             Self::Early => "promises answer",
             Self::Ended => "a value has ended for a client",
             Self::Swapped => "a version matches",
@@ -95,6 +99,7 @@ pub(crate) fn reached_by(
     let all = [
         (by == Some(Reach::Early), Reach::Early),
         (by == Some(Reach::SettledByHistory), Reach::SettledByHistory),
+        (by == Some(Reach::OneTrip), Reach::OneTrip),
         (nothing && proposer.past_end, Reach::Ended),
         (swap && ret.what == What::Replaced, Reach::Swapped),
         (swap && ret.what == What::Refused, Reach::SwapRefused),
