@@ -1,17 +1,8 @@
 //! The checker can fail: with one rule taken out it finds what goes wrong.
 
-use std::collections::BTreeSet;
-
+use crate::explore::is_found;
 use roundtable_consensus::Expiry;
-use roundtable_model::{FENCING, HeadStarts, LINEAGE, LINEARIZABLE, Op, Protocol, Scope, Variant};
-use stateright::{Checker, HasDiscoveries, Model};
-
-/// Whether the checker finds that a property does not hold in a scope.
-fn is_found(variant: Variant, property: &'static str, scope: Scope) -> bool {
-    let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
-    let checker = Protocol { scope, variant }.checker().threads(2).finish_when(found).spawn_bfs().join();
-    checker.discovery(property).is_some()
-}
+use roundtable_model::{FENCING, LINEAGE, LINEARIZABLE, Op, Scope, Variant};
 
 fn race(one: Op, other: Op) -> Scope {
     Scope::of(vec![vec![vec![one]], vec![vec![other]]])
@@ -85,28 +76,4 @@ fn every_broken_variant_is_found() {
 #[test]
 fn horizon_lost_on_restart_breaks_the_lineage() {
     assert!(is_found(Variant::NoHorizon, LINEAGE, restarts()));
-}
-
-/// What finds out that head starts are used against their rules, and where.
-fn head_starts_found_by(head_starts: HeadStarts) -> (&'static str, Scope) {
-    let one_after_another = |ops: Vec<Op>| ops.into_iter().map(|op| vec![op]).collect::<Vec<_>>();
-    let (property, ops, other) = match head_starts {
-        // The first node alone has promised, the others take a ballot that lies between.
-        HeadStarts::OnOneWord => (LINEAGE, vec![Op::Increment, Op::Increment], Op::Increment),
-        HeadStarts::UsedTwice => (LINEARIZABLE, vec![Op::Increment; 3], Op::Read),
-        // The delete came after the promises that the second create is refused by.
-        HeadStarts::ForRefusals => (LINEARIZABLE, vec![Op::Create(1), Op::Create(2)], Op::Delete),
-        HeadStarts::Off | HeadStarts::On => (LINEARIZABLE, vec![Op::Increment], Op::Increment),
-    };
-    let scope = Scope::of(vec![one_after_another(ops), one_after_another(vec![other])]);
-    (property, Scope { head_starts, works: vec![3; 2], ..scope })
-}
-
-#[test]
-fn every_broken_use_of_head_starts_is_found() {
-    let unnoticed = HeadStarts::BROKEN.into_iter().filter(|head_starts| {
-        let (property, scope) = head_starts_found_by(*head_starts);
-        !is_found(Variant::Sound, property, scope)
-    });
-    assert_eq!(unnoticed.collect::<Vec<_>>(), []);
 }
