@@ -17,6 +17,7 @@
 
 mod acceptor;
 mod counter;
+mod head_start;
 mod model;
 mod network;
 mod operation;
@@ -27,6 +28,7 @@ mod scope;
 mod variant;
 
 pub use counter::Counter;
+pub use head_start::HeadStarts;
 pub use model::{Action, Protocol, State};
 pub use network::Letter;
 pub use operation::{Op, Ret, What};

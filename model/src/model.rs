@@ -9,7 +9,7 @@ use stateright::{Model, Property};
 use crate::acceptor::Acceptor;
 use crate::network::{Letter, Network};
 use crate::properties::{self, Fencing, Lineage, Reach};
-use crate::proposer::{Proposer, Told};
+use crate::proposer::{Proposer, Rules, Told};
 use crate::scope::{Budget, Scope};
 use crate::{Counter, Op, Variant};
 
@@ -61,10 +61,14 @@ pub enum Action {
     Widen(usize),
     /// A node restarts.
     Restart(usize),
+    /// A node loses its disk.
+    LoseDisk(usize),
     /// A proposer stops, and starts again.
     Crash(usize),
     /// A proposer's clock reaches the end of values that have one.
     End(usize),
+    /// A proposer's clock leaps ahead.
+    Leap(usize),
 }
 
 impl Model for Protocol {
@@ -76,14 +80,18 @@ impl Model for Protocol {
         let mut proposers = Vec::new();
         let start = self.scope.start_register();
         let known = start.as_ref().map(|register| register.version);
-        for (name, batches) in self.scope.operations.iter().enumerate() {
+        for (name, (batches, works)) in self.scope.operations.iter().zip(&self.scope.works).enumerate() {
             let mut numbered = |op: &Op| {
                 client += 1;
                 (Token(client), op.clone())
             };
             let batches = batches.iter().map(|batch| batch.iter().map(&mut numbered).collect()).collect();
-            let rules = (self.scope.limits, self.variant);
-            proposers.push(Proposer::new(name, batches, self.scope.works, known, rules));
+            let rules = Rules {
+                limits: self.scope.limits,
+                head_starts: self.scope.head_starts,
+                variant: self.variant,
+            };
+            proposers.push(Proposer::new(name, batches, *works, known, rules));
         }
         vec![State {
             acceptors: (0..3).map(|_| Acceptor::new(start.clone())).collect(),
@@ -115,6 +123,9 @@ impl Model for Protocol {
             if !proposer.past_end && left.ends > 0 {
                 actions.push(Action::End(name));
             }
+            if left.leaps > 0 && proposer.works_left > 0 {
+                actions.push(Action::Leap(name));
+            }
         }
         for letter in state.network.under_way.keys() {
             actions.push(Action::Deliver(*letter));
@@ -135,12 +146,18 @@ impl Model for Protocol {
         if left.restarts > 0 {
             actions.extend((0..state.acceptors.len()).map(Action::Restart));
         }
+        if left.disks > 0 {
+            actions.extend((0..state.acceptors.len()).map(Action::LoseDisk));
+        }
     }
 
     fn next_state(&self, last: &State, action: Action) -> Option<State> {
         let mut state = last.clone();
         match action {
-            Action::Begin(name) => state.begin(name),
+            Action::Begin(name) => {
+                let told = state.begin(name);
+                self.tell(&mut state, name, told);
+            }
             Action::Deliver(letter) => self.deliver(&mut state, letter, true),
             Action::Duplicate(letter) => {
                 state.left.duplicates -= 1;
@@ -169,6 +186,14 @@ impl Model for Protocol {
             Action::Restart(node) => {
                 state.left.restarts -= 1;
                 state.acceptors.get_mut(node)?.restart(self.variant);
+            }
+            Action::LoseDisk(node) => {
+                state.left.disks -= 1;
+                state.acceptors.get_mut(node)?.lose_disk();
+            }
+            Action::Leap(name) => {
+                state.left.leaps -= 1;
+                state.proposers.get_mut(name)?.leap(self.scope.leap_ms);
             }
             Action::Crash(name) => {
                 state.left.crashes -= 1;
@@ -237,7 +262,8 @@ impl Protocol {
             if !op.is_keyed() {
                 proposer.known = ret.version;
             }
-            let reached = properties::reached_by(op, &ret, by, proposer);
+            let lost = state.acceptors.iter().any(|acceptor| acceptor.lost);
+            let reached = properties::reached_by(op, &ret, by, proposer, lost);
             state.reached.extend(reached.filter(|reach| self.scope.reaches.contains(reach)));
             state.open.remove(&client);
             let Ok(_) = state.history.on_return(client.0, ret) else { panic!("a client is told once") };
@@ -247,12 +273,14 @@ impl Protocol {
 }
 
 impl State {
-    fn begin(&mut self, name: usize) {
-        let Some(proposer) = self.proposers.get_mut(name) else { return };
-        for (client, op) in proposer.begin(&mut self.network) {
+    fn begin(&mut self, name: usize) -> Vec<Told> {
+        let Some(proposer) = self.proposers.get_mut(name) else { return Vec::new() };
+        let (asked, told) = proposer.begin(&mut self.network);
+        for (client, op) in asked {
             self.fencing.on_begin(client);
             self.open.insert(client, op.clone());
             let Ok(_) = self.history.on_invoke(client.0, op) else { panic!("a client asks once") };
         }
+        told
     }
 }

@@ -12,7 +12,7 @@ impl Proposer {
     /// Before a promise is handed to the round, a broken proposer looks at it.
     pub(crate) fn refuse_rashly(&mut self, letter: Letter, reply: Option<&ReplyBody>) -> Vec<Told> {
         let enough = match self.variant {
-            Variant::RefusesOnOneWord => 1,
+            Variant::RefusesForOneReplica => 1,
             Variant::RefusesInDoubt => 2,
             _ => return Vec::new(),
         };

@@ -3,7 +3,7 @@
 use roundtable_consensus::{Ballot, Content, Expiry, HistoryLimits, Hlc, ProposerId, Register, Version};
 
 use crate::operation::value;
-use crate::{Counter, Op, Reach};
+use crate::{Counter, HeadStarts, Op, Reach};
 
 /// How much may happen. Everything within it is explored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,10 +12,14 @@ pub struct Scope {
     pub operations: Vec<Vec<Vec<Op>>>,
     /// When the number 10 ends that all nodes hold and all clients know at first; nothing for an absent key.
     pub start: Option<Expiry>,
-    /// Rounds and reads that each proposer may start.
-    pub works: u8,
+    /// For each proposer the rounds and reads that it may start.
+    pub works: Vec<u8>,
+    /// By how much a clock that leaps goes ahead.
+    pub leap_ms: u64,
     /// How often how much may go wrong.
     pub budget: Budget,
+    /// Whether proposers start rounds at their Accept.
+    pub head_starts: HeadStarts,
     /// History that registers carry.
     pub limits: HistoryLimits,
     /// What must be reached.
@@ -35,10 +39,14 @@ pub struct Budget {
     pub widenings: u8,
     /// Restarts of nodes.
     pub restarts: u8,
+    /// Nodes that lose their disk. They may vote no more.
+    pub disks: u8,
     /// Times that a proposer stops in the middle of something and starts again.
     pub crashes: u8,
     /// Proposers whose clock reaches the end of values that have one.
     pub ends: u8,
+    /// Times that a proposer's clock leaps ahead.
+    pub leaps: u8,
 }
 
 impl Scope {
@@ -49,10 +57,12 @@ impl Scope {
     #[must_use]
     pub fn of(operations: Vec<Vec<Vec<Op>>>) -> Self {
         Self {
+            works: vec![2; operations.len()],
             operations,
             start: None,
-            works: 2,
+            leap_ms: 0,
             budget: Budget::default(),
+            head_starts: HeadStarts::Off,
             limits: HistoryLimits::STANDARD,
             reaches: vec![Reach::EverybodyAnswered],
         }

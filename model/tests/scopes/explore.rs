@@ -1,7 +1,9 @@
 //! What the tests share.
 
+use std::collections::BTreeSet;
+
 use roundtable_model::{Op, Protocol, Scope, Variant};
-use stateright::{Checker, Model};
+use stateright::{Checker, HasDiscoveries, Model};
 
 /// Explores a scope completely: each proposer with one operation after another, and what `grow` adds.
 #[track_caller]
@@ -28,4 +30,11 @@ pub(crate) fn explore_batches(operations: Vec<Vec<Vec<Op>>>, grow: impl FnOnce(&
 /// An operation under a client's key.
 pub(crate) fn keyed(op: Op) -> Op {
     Op::Keyed(1, Box::new(op))
+}
+
+/// Whether the checker finds that a property does not hold in a scope.
+pub(crate) fn is_found(variant: Variant, property: &'static str, scope: Scope) -> bool {
+    let found = HasDiscoveries::AllOf(BTreeSet::from([property]));
+    let checker = Protocol { scope, variant }.checker().threads(2).finish_when(found).spawn_bfs().join();
+    checker.discovery(property).is_some()
 }
