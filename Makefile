@@ -68,7 +68,7 @@ bench-micro: setup ## Runs the micro-benchmarks of the core: SAVE=name keeps the
 
 .PHONY: instructions
 instructions: setup ## Counts the instructions of a put and a get in the core, against benches/instructions.toml.
-	@$(CARGO) test --release --package roundtable-benches --test instructions -- --ignored --nocapture --test-threads 1
+	@$(CARGO) test --release --workspace --test instructions -- --ignored --nocapture --test-threads 1
 
 .PHONY: bench-peers
 bench-peers: build ## Roundtable beside etcd and Redis, which it installs: 25 minutes, alone on the machine; QUICK=1, ARGS="--systems redis".

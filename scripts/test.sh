@@ -41,7 +41,7 @@ scripts/cargo.sh test --release --workspace --doc
 
 # Shown in full: a figure that has become much better passes, and asks to be committed.
 step "instructions of the core against benches/instructions.toml"
-scripts/cargo.sh test --release --package roundtable-benches --test instructions -- --ignored --nocapture --test-threads 1
+scripts/cargo.sh test --release --workspace --test instructions -- --ignored --nocapture --test-threads 1
 
 step "tests"
 if command -v cargo-nextest >/dev/null; then

@@ -44,7 +44,7 @@ pub struct ServerConfig {
     pub body_bytes_max: usize,
     /// Connections at once.
     pub connections_max: usize,
-    /// Scans at once.
+    /// Scans at once; further ones wait for their turn.
     pub scans_max: usize,
     /// Time for a request's body to arrive.
     pub receive_timeout: StdDuration,

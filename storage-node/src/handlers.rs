@@ -111,7 +111,8 @@ async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(ScanPage, Held),
     node.admit(&target)?.check_scan(&request)?;
     request.limit = request.limit.clamp(1, PAGE_ENTRIES_MAX);
     request.bytes_max = request.bytes_max.clamp(1, PAGE_BYTES_MAX);
-    let _turn = node.scans.try_acquire().map_err(|_| Refused::Overloaded)?;
+    // In order of their coming, for as long as the asker waits; as many as there are connections may wait.
+    let _turn = node.scans.acquire().await.map_err(|_| Refused::Overloaded)?;
     let held = node.budget.take(request.bytes_max as usize).ok_or(Refused::Overloaded)?;
     let scanner = Arc::clone(node);
     let scanned = offload(true, move || scanner.store.scan(&request)).await;

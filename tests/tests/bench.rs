@@ -41,8 +41,7 @@ async fn every_workload_does_what_it_says_without_an_error() {
     let _ = bench(&cluster, "--workload get --ops 1 --preload --value-bytes 77");
     assert_eq!(cluster.router(1).read("bench/0000000039").send().await.must_be(200).body.len(), 77);
     for (workload, expected) in table {
-        // Few at once: a node refuses scans beyond its `scans_max`.
-        let lines = bench(&cluster, &format!("--workload {workload} --connections 2 --ops 300"));
+        let lines = bench(&cluster, &format!("--workload {workload} --connections 8 --ops 300"));
         let [result] = lines.as_slice() else { panic!("{workload}: {lines:?}") };
         assert_eq!((&result["errors"], &result["missing"]), (&json!({}), &json!(0)), "{workload}: {result}");
         for kind in kinds {

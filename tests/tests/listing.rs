@@ -53,6 +53,21 @@ async fn listing_of_nothing_is_an_empty_page() {
     }
 }
 
+/// A node takes four scans at once; the fifth was refused, and its client told that there is no majority.
+#[tokio::test(flavor = "multi_thread")]
+async fn listings_at_once_wait_for_their_turn() {
+    let (_cluster, router) = with_keys(&["a", "b", "c"]).await;
+    let listings: Vec<_> = (0..64)
+        .map(|_| {
+            let router = router.clone();
+            tokio::spawn(async move { list(&router, &[]).await })
+        })
+        .collect();
+    for listing in listings {
+        assert_eq!(keys_of(&listing.await.unwrap()), ["a", "b", "c"]);
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn listing_is_bounded_by_prefix_start_and_end() {
     let (_cluster, router) = with_keys(&["a", "a/1", "a/2", "a/3", "a0", "b"]).await;
