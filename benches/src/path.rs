@@ -9,7 +9,7 @@ use bytes::Bytes;
 use roundtable_common::placement::partition_of;
 use roundtable_common::wire::{
     Target, decode_register, decode_replies, decode_requests, encode_register, encode_replies,
-    encode_requests,
+    encode_requests, register_size_hint,
 };
 use roundtable_consensus::{
     Ballot, Change, Conditions, Coordinator, CoordinatorConfig, DiskSpace, Effects, Expiry, Handled, Key,
@@ -197,7 +197,7 @@ impl Node {
 
     fn write(&mut self, write: Write) {
         if let Write::Accept { key, register, .. } = write {
-            let mut bytes = Vec::new();
+            let mut bytes = Vec::with_capacity(register_size_hint(&register));
             encode_register(&register, &mut bytes);
             self.disk.insert(key, bytes.into());
         }

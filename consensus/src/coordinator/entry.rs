@@ -86,14 +86,12 @@ impl Entry {
         // Accepts have gone to every usable replica: time changes nothing but the patience of those who wait behind.
         let round =
             self.round.as_ref().filter(|running| !running.round.is_accepting() || !self.queue.is_empty());
-        [
-            round.map(|running| running.hedge_at_us),
-            self.read.as_ref().map(|running| running.hedge_at_us),
-            retry,
-        ]
-        .into_iter()
-        .flatten()
-        .min()
+        let read = self.read.as_ref().map(|running| running.hedge_at_us);
+        let sooner = |one: Option<u64>, other: Option<u64>| match (one, other) {
+            (Some(one), Some(other)) => Some(one.min(other)),
+            (one, other) => one.or(other),
+        };
+        sooner(sooner(round.map(|running| running.hedge_at_us), read), retry)
     }
 
     /// If only reads wait that joined the queue because a change was under way, lets them try without a round.

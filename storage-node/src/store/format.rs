@@ -2,7 +2,7 @@
 //! their numbers.
 
 use bytes::{Buf, BufMut, Bytes};
-use roundtable_common::wire::{self, decode_register, encode_register};
+use roundtable_common::wire::{self, decode_register, encode_register, register_size_hint};
 use roundtable_consensus::{
     Ballot, Content, ContentType, Hlc, Key, PartitionId, ProposerId, Register, Value,
 };
@@ -102,7 +102,7 @@ pub fn row_key(partition: PartitionId, key: &[u8]) -> Vec<u8> {
 /// The row of a register that the log's entry `seq` writes; without the value's bytes if they are `spilled`.
 #[must_use]
 pub fn encode_register_row(seq: u64, register: &Register, spilled: bool) -> Vec<u8> {
-    let mut row = Vec::with_capacity(REGISTER_HEADER_BYTES + 256);
+    let mut row = Vec::with_capacity(REGISTER_HEADER_BYTES + register_size_hint(register));
     row.put_u8(ROW_FORMAT);
     row.put_u8(if spilled { FLAG_SPILLED } else { 0 });
     row.put_u64(seq);
