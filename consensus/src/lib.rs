@@ -11,6 +11,7 @@ mod health;
 mod history;
 mod ids;
 mod key;
+mod key_map;
 mod message;
 mod operation;
 mod outbox;

@@ -82,7 +82,7 @@ pub enum ReplyBody {
         /// Whether the next ballot of the same proposer (`hlc + 1`) is promised too.
         next_promised: bool,
     },
-    /// To Read: the register as it stands, its value withheld unless asked for.
+    /// To Read: the register as it stands without its history, its value withheld unless asked for.
     State(Register),
     /// To Fetch: the whole register, or nothing when the accepted ballot is another one by now.
     Fetched(Option<Register>),

@@ -18,11 +18,11 @@
 //! the shared promise, and with it the other key's; and the note of what stood in the register, which saves the
 //! Accept a read from disk, would be the other key's too. Keys chosen to collide are not hard to make.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use crate::ballot::Ballot;
 use crate::key::Key;
+use crate::key_map::KeyMap;
 use crate::register::{Content, Register};
 
 /// What was promised for a key, and what stood in its register then.
@@ -101,7 +101,7 @@ pub struct PromiseLimits {
 }
 
 impl PromiseLimits {
-    /// What a promise is counted for beside its key's bytes: the entry and the tree around it.
+    /// What a promise is counted for beside its key's bytes: the entry and the table around it.
     pub const ENTRY_BYTES: usize = 160;
     /// The limits of the product: at most 32 MiB for each shard.
     pub const STANDARD: Self = Self { stripes: 256, stripe_bytes_max: 128 * 1024 };
@@ -116,7 +116,7 @@ impl Default for PromiseLimits {
     }
 }
 
-/// A promise table of ordered maps, one for each stripe.
+/// A promise table of hash tables, one for each stripe.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct StripedPromises {
     stripes: Vec<Stripe>,
@@ -127,7 +127,7 @@ pub struct StripedPromises {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 struct Stripe {
     floor: Ballot,
-    promises: BTreeMap<Key, Promise>,
+    promises: KeyMap<Promise>,
     bytes: usize,
 }
 
@@ -161,7 +161,7 @@ impl StripedPromises {
 
 impl PromiseTable for StripedPromises {
     fn get(&self, key_hash: u64, key: &Key) -> Option<Promise> {
-        self.stripe(key_hash).promises.get(key).copied()
+        self.stripe(key_hash).promises.get(key_hash, key).copied()
     }
 
     fn floor(&self, key_hash: u64) -> Ballot {
@@ -170,13 +170,13 @@ impl PromiseTable for StripedPromises {
 
     fn insert(&mut self, key_hash: u64, key: &Key, promise: Promise) {
         let bytes_max = self.stripe_bytes_max;
-        let dropped = self.stripe_mut(key_hash).insert(key, promise, bytes_max);
+        let dropped = self.stripe_mut(key_hash).insert(key_hash, key, promise, bytes_max);
         self.dropped += dropped as u64;
     }
 
     fn remove(&mut self, key_hash: u64, key: &Key) {
         let stripe = self.stripe_mut(key_hash);
-        if stripe.promises.remove(key).is_some() {
+        if stripe.promises.remove(key_hash, key).is_some() {
             stripe.bytes -= cost(key);
         }
     }
@@ -192,14 +192,14 @@ impl PromiseTable for StripedPromises {
 
 impl Stripe {
     /// Inserts, makes room if need be, and returns how many promises were dropped for it.
-    fn insert(&mut self, key: &Key, promise: Promise, bytes_max: usize) -> usize {
-        if let Some(held) = self.promises.get_mut(key) {
+    fn insert(&mut self, key_hash: u64, key: &Key, promise: Promise, bytes_max: usize) -> usize {
+        if let Some(held) = self.promises.get_mut(key_hash, key) {
             assert!(promise.ballot >= held.ballot, "a promise would go down from {held:?} to {promise:?}");
             *held = promise;
             return 0;
         }
         self.bytes += cost(key);
-        self.promises.insert(key.detached(), promise);
+        self.promises.insert_new(key_hash, key.detached(), promise);
         let before = self.promises.len();
         while self.bytes > bytes_max && !self.promises.is_empty() {
             self.drop_lowest_quarter();
@@ -209,12 +209,12 @@ impl Stripe {
 
     /// Drops a quarter at a time, so that making room costs little for each promise that comes.
     fn drop_lowest_quarter(&mut self) {
-        let mut ballots: Vec<Ballot> = self.promises.values().map(|promise| promise.ballot).collect();
+        let mut ballots: Vec<Ballot> = self.promises.iter().map(|(_, promise)| promise.ballot).collect();
         let quarter = ballots.len() / 4;
         let (_, &mut highest_dropped, _) = ballots.select_nth_unstable(quarter);
         self.floor = self.floor.max(highest_dropped);
         self.promises.retain(|_, promise| promise.ballot > highest_dropped);
-        self.bytes = self.promises.keys().map(cost).sum();
+        self.bytes = self.promises.iter().map(|(key, _)| cost(key)).sum();
     }
 }
 
@@ -228,6 +228,7 @@ mod tests {
     use crate::ballot::{Hlc, ProposerId};
     use bytes::Bytes;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     fn ballot(ms: u64) -> Ballot {
         Ballot::new(Hlc::from_millis(ms), ProposerId(1))
@@ -343,7 +344,7 @@ mod tests {
                 }
                 for stripe in &table.stripes {
                     prop_assert!(stripe.bytes <= table.stripe_bytes_max);
-                    prop_assert_eq!(stripe.bytes, stripe.promises.keys().map(cost).sum::<usize>());
+                    prop_assert_eq!(stripe.bytes, stripe.promises.iter().map(|(key, _)| cost(key)).sum::<usize>());
                 }
             }
         }

@@ -26,6 +26,12 @@ impl ContentType {
         Self(Bytes::from_static(b"text/plain"))
     }
 
+    /// A copy that keeps nothing else alive.
+    #[must_use]
+    pub fn detached(&self) -> Self {
+        Self(Bytes::copy_from_slice(&self.0))
+    }
+
     /// The bytes; empty when the client sent none.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -148,6 +154,16 @@ impl Register {
             expires_at: self.expires_at,
             history: History::default(),
         }
+    }
+
+    /// The same register with a value that keeps nothing else alive: its bytes may be a slice of a much larger body.
+    #[must_use]
+    pub fn detached(mut self) -> Self {
+        if let Content::Live(value) = &mut self.content {
+            value.bytes = Bytes::copy_from_slice(&value.bytes);
+            value.content_type = value.content_type.detached();
+        }
+        self
     }
 
     /// The current ETag: `None` when there is no value.

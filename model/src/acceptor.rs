@@ -96,7 +96,13 @@ fn forget_history(reply: &mut ReplyBody) {
 /// A horizon close above the ballots: a node's clock does not run, and a restart must not end the scope. For the same
 /// reason it refuses no ballot for its time.
 fn replica(horizon: Ballot) -> Replica<StripedPromises> {
-    let config = ReplicaConfig { horizon_lead_ms: 1, clock_skew_ms_max: u64::MAX, ..ReplicaConfig::STANDARD };
+    let config = ReplicaConfig {
+        horizon_lead_ms: 1,
+        clock_skew_ms_max: u64::MAX,
+        // What is kept tells what the disk tells; states would differ in what was asked lately.
+        recent_bytes_max: 0,
+        ..ReplicaConfig::STANDARD
+    };
     let limits = PromiseLimits { stripes: 1, ..PromiseLimits::STANDARD };
     Replica::new(config, StripedPromises::new(limits), horizon)
 }

@@ -66,16 +66,19 @@ impl Config {
         let set = &mut settings;
         let durability = durability(set);
         let http_threads = set.get_within("http_threads", default_http_threads(), 1..=256);
+        let shards = set.get_within("shards", http_threads, 1..=256);
+        let register_cache =
+            set.get_within("register_cache", mib(64), ByteSize::new(0)..=gib(1024)).as_usize();
         let config = Self {
             listen: set.get_optional::<Listen>("listen", HOST_PORT).map(|Listen(address)| address),
             store: StoreOptions {
-                block_cache_bytes: set.get_within("block_cache", mib(256), mib(8)..=gib(1024)).as_usize(),
+                block_cache_bytes: set.get_within("block_cache", mib(192), mib(8)..=gib(1024)).as_usize(),
                 write_buffer_bytes: set.get_within("write_buffer", mib(64), mib(4)..=gib(64)).as_usize(),
                 sync_each_commit: durability == Durability::Sync,
                 background_jobs: set.get_within("background_jobs", 2, 1..=64),
             },
             pipeline: PipelineConfig {
-                shards: set.get_within("shards", http_threads, 1..=256),
+                shards,
                 queue_batches_max: set.get_within("queue_batches_max", 1024, 1..=1_000_000),
                 durability,
                 log_bytes_max: set.get_within("log_bytes_max", gib(1), mib(1)..=gib(1024)).get(),
@@ -84,6 +87,7 @@ impl Config {
                         .get_within("max_clock_skew", secs(5), secs(1)..=secs(60))
                         .as_millis(),
                     inline_bytes_max: INLINE_BYTES_MAX,
+                    recent_bytes_max: register_cache / usize::from(shards),
                     ..ReplicaConfig::STANDARD
                 },
             },

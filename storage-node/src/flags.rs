@@ -24,7 +24,9 @@ flags! {
     durability: "ROUNDTABLE_NODE_DURABILITY", "WHEN";
     /// Time between syncs with durability = "interval" [default: 100ms]
     sync_interval: "ROUNDTABLE_NODE_SYNC_INTERVAL", "TIME";
-    /// Memory for blocks read from disk [default: 256 MiB]
+    /// Memory for registers asked for or written lately [default: 64 MiB]
+    register_cache: "ROUNDTABLE_NODE_REGISTER_CACHE", "SIZE";
+    /// Memory for blocks read from disk [default: 192 MiB]
     block_cache: "ROUNDTABLE_NODE_BLOCK_CACHE", "SIZE";
     /// Memory for recent writes [default: 64 MiB]
     write_buffer: "ROUNDTABLE_NODE_WRITE_BUFFER", "SIZE";

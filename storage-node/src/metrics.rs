@@ -32,6 +32,10 @@ pub struct Metrics {
     scan_seconds: Histogram,
     /// Registers that could not be read from disk.
     pub(crate) read_errors: Counter,
+    /// Requests whose register was looked up in the store.
+    pub(crate) register_reads: Counter,
+    /// Memory of the registers kept beside the store.
+    pub(crate) register_cache_bytes: Gauge,
     /// Entries dropped because the replication log was at its limit.
     pub(crate) log_dropped_entries: Counter,
     /// Connections open.
@@ -105,6 +109,8 @@ impl Metrics {
             scan_entries: Counter::default(),
             scan_seconds: seconds(),
             read_errors: Counter::default(),
+            register_reads: Counter::default(),
+            register_cache_bytes: Gauge::default(),
             log_dropped_entries: Counter::default(),
             connections: Gauge::default(),
             connections_refused: Counter::default(),
@@ -197,6 +203,10 @@ impl Metrics {
             "Registers that could not be read from disk",
             self.read_errors.clone(),
         );
+        let reads = "Requests whose register was looked up in the store";
+        registry.register("register_reads", reads, self.register_reads.clone());
+        let kept = "Registers kept beside the store";
+        registry.register_with_unit("register_cache", kept, Unit::Bytes, self.register_cache_bytes.clone());
         let dropped = "Entries dropped because the replication log was at its limit";
         registry.register("log_dropped_entries", dropped, self.log_dropped_entries.clone());
         registry.register("connections", "Connections open", self.connections.clone());

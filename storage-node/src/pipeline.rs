@@ -126,7 +126,7 @@ impl Pipeline {
         };
         let committer = spawn("committer", fault, move || committer.run())?;
         let replica = || Replica::new(config.replica, StripedPromises::new(PromiseLimits::STANDARD), horizon);
-        let shards = (0..count).map(|index| Mutex::new(Shard { index, replica: replica() })).collect();
+        let shards = (0..count).map(|index| Mutex::new(Shard::new(index, replica()))).collect();
         let parts = ShardParts {
             store: Arc::clone(store),
             commits,
@@ -152,7 +152,7 @@ impl Pipeline {
         for index in 0..self.shards.shards.len() {
             if let Ok((shard, readiness)) = self.shards.with(index, |shard| {
                 let readiness: Readiness = shard.tick(&self.shards.parts)?;
-                Ok((shard.index, readiness))
+                Ok((shard.index(), readiness))
             }) {
                 self.voting.report(shard, readiness);
             }

@@ -74,8 +74,10 @@ pub(crate) struct ShardParts {
 /// One shard's state.
 #[derive(Debug)]
 pub(crate) struct Shard {
-    pub(crate) index: u16,
-    pub(crate) replica: Replica<StripedPromises>,
+    index: u16,
+    replica: Replica<StripedPromises>,
+    /// What the shard last added to the metric.
+    shown_cache_bytes: i64,
 }
 
 impl ShardParts {
@@ -101,6 +103,14 @@ impl ShardParts {
 }
 
 impl Shard {
+    pub(crate) fn new(index: u16, replica: Replica<StripedPromises>) -> Self {
+        Self { index, replica, shown_cache_bytes: 0 }
+    }
+
+    pub(crate) fn index(&self) -> u16 {
+        self.index
+    }
+
     /// Decides the requests of one batch, in their order.
     ///
     /// # Errors
@@ -145,6 +155,7 @@ impl Shard {
         self.forget_durable(parts);
         let mut handled = Handled::default();
         self.replica.tick(now_ms, &mut handled);
+        self.show_cache(parts);
         if !handled.writes.is_empty() {
             let job = CommitJob { shard: self.index, writes: handled.writes, releases: Vec::new() };
             parts.commits.push(job)?;
@@ -190,6 +201,7 @@ impl Shard {
             .filter(|(_, need)| **need != ReadNeed::None)
             .map(|(item, _)| (item.request.partition, &item.request.key))
             .collect();
+        parts.metrics.register_reads.inc_by(keys.len() as u64);
         let found: Vec<Option<HeadRead>> = match reads {
             Reads::Disk => parts.store.read_heads(&keys).into_iter().map(Some).collect(),
             Reads::Memory => parts.store.cached_heads(&keys),
@@ -285,6 +297,12 @@ impl Shard {
         answered.held.join(parts.budget.take(value_bytes).ok_or(Unread::NoRoom)?);
         let register = parts.store.read_value(partition, key, register)?;
         found(Some(Stored { register, spilled }))
+    }
+
+    fn show_cache(&mut self, parts: &ShardParts) {
+        let bytes = i64::try_from(self.replica.recent_bytes()).unwrap_or(i64::MAX);
+        parts.metrics.register_cache_bytes.inc_by(bytes - self.shown_cache_bytes);
+        self.shown_cache_bytes = bytes;
     }
 
     fn forget_durable(&mut self, parts: &ShardParts) {

@@ -17,12 +17,18 @@ pub struct ReplicaConfig {
     pub horizon_lead_ms: u64,
     /// Values above this many bytes are stored apart from their registers.
     pub inline_bytes_max: u32,
+    /// Bytes of registers kept in memory beyond those on their way to the disk; 0 for none.
+    pub recent_bytes_max: usize,
 }
 
 impl ReplicaConfig {
     /// The numbers of the product.
-    pub const STANDARD: Self =
-        Self { clock_skew_ms_max: 5_000, horizon_lead_ms: 1_000, inline_bytes_max: 4_096 };
+    pub const STANDARD: Self = Self {
+        clock_skew_ms_max: 5_000,
+        horizon_lead_ms: 1_000,
+        inline_bytes_max: 4_096,
+        recent_bytes_max: 64 << 20,
+    };
 }
 
 impl Default for ReplicaConfig {

@@ -7,7 +7,8 @@
 //!
 //! What may be answered rests on three layers, looked at from the top:
 //!
-//! 1. the *overlay*: registers accepted and on their way to the disk;
+//! 1. the *recent* registers: those accepted and on their way to the disk, and as many of the others as there is room
+//!    for;
 //! 2. the *promises*, in memory, with their floors; each notes what stood in the register when it was made;
 //! 3. the disk, read by the shell when [`Replica::read_needed`] asks for it.
 //!
@@ -15,14 +16,14 @@
 //! (whoever is told of it must find it after a crash), and a horizon that is not durable yet (a promise must survive
 //! the crash that forgets it). Refusals wait for nothing: they bind nobody.
 //!
-//! A reading of the disk is good only until the overlay lets a register go, so each carries the [`Ticket`] up to which
+//! A reading of the disk is good only until a recent register is let go, so each carries the [`Ticket`] up to which
 //! everything was durable when it was taken, and an outdated one stops the process: a decision on a stale register
 //! could accept below a ballot that was accepted before.
 
 mod boundary;
 mod horizon;
-mod overlay;
 mod present;
+mod recent;
 #[cfg(test)]
 mod tests;
 
@@ -32,8 +33,8 @@ pub use boundary::{Conditions, DiskSpace, Handled, Lookup, ReadNeed, ReplicaConf
 pub use horizon::Readiness;
 
 use horizon::Horizon;
-use overlay::{Overlay, Pending};
 use present::Place;
+use recent::{Known, Recent};
 
 use crate::acceptor::{Acceptance, Acceptor};
 use crate::ballot::Ballot;
@@ -47,7 +48,7 @@ use crate::register::{Content, Register};
 pub struct Replica<P> {
     config: ReplicaConfig,
     promises: P,
-    overlay: Overlay,
+    recent: Recent,
     horizon: Horizon,
     /// The last ticket given.
     issued: Ticket,
@@ -64,8 +65,8 @@ impl<P: PromiseTable> Replica<P> {
     #[must_use]
     pub fn new(config: ReplicaConfig, promises: P, horizon_on_disk: Ballot) -> Self {
         let horizon = Horizon::new(horizon_on_disk, config.horizon_lead_ms);
-        let (overlay, issued, durable) = (Overlay::default(), Ticket::NONE, Ticket::NONE);
-        Self { config, promises, overlay, horizon, issued, durable }
+        let recent = Recent::new(config.recent_bytes_max);
+        Self { config, promises, recent, horizon, issued: Ticket::NONE, durable: Ticket::NONE }
     }
 
     /// Whether the node's clock lets it vote after its start. Voting earlier would break nothing, but push ballots
@@ -90,7 +91,13 @@ impl<P: PromiseTable> Replica<P> {
     /// Keys with a register on its way to the disk.
     #[must_use]
     pub fn pending(&self) -> usize {
-        self.overlay.len()
+        self.recent.pending()
+    }
+
+    /// Bytes that registers kept in memory count for, those aside that are on their way to the disk only.
+    #[must_use]
+    pub fn recent_bytes(&self) -> usize {
+        self.recent.kept_bytes()
     }
 
     /// The promise table, for metrics.
@@ -104,7 +111,7 @@ impl<P: PromiseTable> Replica<P> {
     #[must_use]
     pub fn read_needed(&self, conditions: &Conditions, request: &Request, key_hash: u64) -> ReadNeed {
         let key = &request.key;
-        if self.overlay.get(key).is_some() {
+        if self.recent.get(key_hash, key).is_some() {
             return ReadNeed::None;
         }
         let wanted = |want_value| if want_value { ReadNeed::Value } else { ReadNeed::Head };
@@ -161,13 +168,16 @@ impl<P: PromiseTable> Replica<P> {
                 }
             }
             RequestBody::Read { want_value } => {
-                let current = self.must_find(conditions, &place.key, lookup);
-                (ReplyBody::State(told(current.register, want_value)), current.ticket)
+                let current = self.must_find(conditions, &place, lookup);
+                (ReplyBody::State(told(current.register.told(), want_value)), current.ticket)
             }
             RequestBody::Fetch { accepted } => {
-                let current = self.must_find(conditions, &place.key, lookup);
+                let current = self.must_find(conditions, &place, lookup);
                 let found = current.register.accepted == accepted;
-                (ReplyBody::Fetched(found.then(|| told(current.register, true))), current.ticket)
+                (
+                    ReplyBody::Fetched(found.then(|| told(Register::clone(&current.register), true))),
+                    current.ticket,
+                )
             }
         };
         assert!(ticket <= self.issued, "a reply would wait for a write that nobody makes");
@@ -189,7 +199,7 @@ impl<P: PromiseTable> Replica<P> {
     pub fn committed(&mut self, ticket: Ticket) {
         assert!((self.durable..=self.issued).contains(&ticket), "{ticket:?} is no write on its way");
         self.durable = ticket;
-        self.overlay.committed(ticket);
+        self.recent.committed(ticket);
         self.horizon.committed(ticket);
     }
 
@@ -203,7 +213,7 @@ impl<P: PromiseTable> Replica<P> {
         out: &mut Handled,
     ) -> (ReplyBody, Ticket) {
         let promised = self.promised(place.key_hash, &place.key);
-        let Some(current) = self.current(conditions, &place.key, lookup) else {
+        let Some(current) = self.current(conditions, place, lookup) else {
             return outbid(promised.max(ballot));
         };
         let found = Head::of(&current.register, current.spilled);
@@ -215,7 +225,7 @@ impl<P: PromiseTable> Replica<P> {
         self.cover(ballot, conditions.now_ms, out);
         self.promises.insert(place.key_hash, &place.key, Promise { ballot, found });
         let ticket = current.ticket.max(self.horizon.wait_for(ballot));
-        (ReplyBody::Promised(told(current.register, want_value)), ticket)
+        (ReplyBody::Promised(told(Register::clone(&current.register), want_value)), ticket)
     }
 
     fn accept(
@@ -281,6 +291,8 @@ impl<P: PromiseTable> Replica<P> {
         let (from, to) = (replaced.accepted, head.accepted);
         assert!(from < to, "the accepted ballot would go from {from} to {to}");
         assert!(to < self.horizon.written(), "{to} would be accepted at or above the horizon");
+        // A copy of its own if it stays: the value is a slice of the message.
+        let register = if self.recent.keeps(head.spilled) { register.detached() } else { register };
         let register = Arc::new(register);
         let write = Write::Accept {
             partition: place.partition,
@@ -290,7 +302,8 @@ impl<P: PromiseTable> Replica<P> {
             was_spilled: replaced.spilled,
         };
         let ticket = self.write(write, out);
-        self.overlay.insert(place.key.clone(), Pending { register, spilled: head.spilled, ticket });
+        let known = Known { register, spilled: head.spilled, ticket };
+        self.recent.insert(place.key_hash, &place.key, known);
         ticket
     }
 

@@ -1,4 +1,6 @@
-//! What stands for a key now, seen through the layers: overlay, note of a promise, disk.
+//! What stands for a key now, seen through the layers: recent registers, note of a promise, disk.
+
+use std::sync::Arc;
 
 use super::Replica;
 use super::boundary::{Conditions, Lookup, Ticket};
@@ -6,7 +8,7 @@ use crate::ballot::Ballot;
 use crate::ids::PartitionId;
 use crate::key::Key;
 use crate::promise::{Head, PromiseTable};
-use crate::register::Register;
+use crate::register::{Content, Register};
 
 /// Where a request's key belongs.
 pub(super) struct Place {
@@ -17,37 +19,47 @@ pub(super) struct Place {
 
 /// A register as decisions see it: the one on its way to the disk, or the disk's.
 pub(super) struct Current {
-    pub(super) register: Register,
+    pub(super) register: Arc<Register>,
     pub(super) spilled: bool,
     /// When it is durable.
     pub(super) ticket: Ticket,
 }
 
 impl<P: PromiseTable> Replica<P> {
-    /// The key's register, from the overlay or the lookup.
+    /// The key's register, from the recent ones or the lookup, which becomes one of them.
     pub(super) fn current(
-        &self,
+        &mut self,
         conditions: &Conditions,
-        key: &Key,
+        place: &Place,
         lookup: Option<Lookup>,
     ) -> Option<Current> {
-        if let Some(pending) = self.overlay.get(key) {
-            let register = Register::clone(&pending.register);
-            return Some(Current { register, spilled: pending.spilled, ticket: pending.ticket });
+        if let Some(known) = self.recent.use_of(place.key_hash, &place.key) {
+            let register = Arc::clone(&known.register);
+            return Some(Current { register, spilled: known.spilled, ticket: known.ticket });
         }
-        let (register, spilled) = match lookup?.stored {
-            Some(stored) => (stored.register, stored.spilled),
-            None => (Register::absent(conditions.purge_floor), false),
+        let Some(stored) = lookup?.stored else {
+            let register = Arc::new(Register::absent(conditions.purge_floor));
+            return Some(Current { register, spilled: false, ticket: Ticket::NONE });
         };
+        let (register, spilled) = (Arc::new(stored.register), stored.spilled);
+        if self.recent.keeps(spilled) && !matches!(register.content, Content::Withheld { .. }) {
+            self.recent.keep(place.key_hash, &place.key, &register);
+        }
         Some(Current { register, spilled, ticket: Ticket::NONE })
     }
 
-    pub(super) fn must_find(&self, conditions: &Conditions, key: &Key, lookup: Option<Lookup>) -> Current {
-        let current = self.current(conditions, key, lookup);
+    pub(super) fn must_find(
+        &mut self,
+        conditions: &Conditions,
+        place: &Place,
+        lookup: Option<Lookup>,
+    ) -> Current {
+        let current = self.current(conditions, place, lookup);
         current.unwrap_or_else(|| panic!("a read came without the register that read_needed asked for"))
     }
 
-    /// What an Accept at `ballot` would replace: from the overlay, the lookup, or the note of a promise.
+    /// What an Accept at `ballot` would replace: from the recent registers, the lookup, or the note of a
+    /// promise.
     pub(super) fn current_head(
         &self,
         conditions: &Conditions,
@@ -55,8 +67,8 @@ impl<P: PromiseTable> Replica<P> {
         ballot: Ballot,
         lookup: Option<Lookup>,
     ) -> Option<(Head, Ticket)> {
-        if let Some(pending) = self.overlay.get(&place.key) {
-            return Some((Head::of(&pending.register, pending.spilled), pending.ticket));
+        if let Some(known) = self.recent.get(place.key_hash, &place.key) {
+            return Some((Head::of(&known.register, known.spilled), known.ticket));
         }
         let Some(lookup) = lookup else {
             return Some((self.noted_head(conditions, ballot, place.key_hash, &place.key)?, Ticket::NONE));

@@ -18,6 +18,9 @@ const INLINE_BYTES_MAX: u32 = 8;
 /// Small enough for the table to overflow now and then.
 const PROMISES: PromiseLimits = PromiseLimits { stripes: 2, stripe_bytes_max: 8 * 1024 };
 
+/// Small enough for some keys to be known without the disk and others not.
+const RECENT_BYTES_MAX: usize = 3 * 1024;
+
 /// Jobs that may wait; what comes beyond is refused as overload.
 const JOBS_MAX: usize = 3;
 
@@ -159,7 +162,11 @@ impl Shard {
 }
 
 fn new_replica(horizon: Ballot) -> Replica<StripedPromises> {
-    let config = ReplicaConfig { inline_bytes_max: INLINE_BYTES_MAX, ..ReplicaConfig::STANDARD };
+    let config = ReplicaConfig {
+        inline_bytes_max: INLINE_BYTES_MAX,
+        recent_bytes_max: RECENT_BYTES_MAX,
+        ..ReplicaConfig::STANDARD
+    };
     Replica::new(config, StripedPromises::new(PROMISES), horizon)
 }
 

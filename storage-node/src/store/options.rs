@@ -26,7 +26,7 @@ pub struct StoreOptions {
 impl Default for StoreOptions {
     fn default() -> Self {
         Self {
-            block_cache_bytes: 256 * MIB,
+            block_cache_bytes: 192 * MIB,
             write_buffer_bytes: 64 * MIB,
             sync_each_commit: true,
             background_jobs: 2,

@@ -263,7 +263,7 @@ fn absent_key_takes_part_in_nothing_at_or_below_the_purge_floor() {
     shell.conditions.purge_floor = floor;
     let absent = Register::absent(floor);
     assert_eq!(absent.history.rounds_floor(), floor);
-    assert_eq!(shell.ask(&k, RequestBody::Read { want_value: true }), Some(ReplyBody::State(absent.clone())));
+    assert_eq!(shell.ask(&k, RequestBody::Read { want_value: true }), Some(ReplyBody::State(absent.told())));
     assert_eq!(shell.settle(&k, prepare(floor)), outbid(floor));
     assert_eq!(shell.settle(&k, accept(ballot(NOW_MS - 1))), outbid(floor));
     assert_eq!(shell.settle(&k, prepare(ballot(NOW_MS + 1))), ReplyBody::Promised(absent));

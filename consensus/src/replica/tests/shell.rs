@@ -15,8 +15,12 @@ use crate::replica::{
     Conditions, DiskSpace, Handled, Lookup, ReadNeed, Replica, ReplicaConfig, Stored, Ticket, Write,
 };
 
-pub(super) const CONFIG: ReplicaConfig =
-    ReplicaConfig { clock_skew_ms_max: 5_000, horizon_lead_ms: 1_000, inline_bytes_max: 4 };
+pub(super) const CONFIG: ReplicaConfig = ReplicaConfig {
+    clock_skew_ms_max: 5_000,
+    horizon_lead_ms: 1_000,
+    inline_bytes_max: 4,
+    recent_bytes_max: 0,
+};
 
 /// What survives a crash.
 #[derive(Debug, Clone, Default)]
