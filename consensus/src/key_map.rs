@@ -32,7 +32,13 @@ impl<V> KeyMap<V> {
     }
 
     pub(crate) fn get_mut(&mut self, key_hash: u64, key: &Key) -> Option<&mut V> {
-        self.table.find_mut(key_hash, |entry| entry.key == *key).map(|entry| &mut entry.value)
+        self.get_own_mut(key_hash, key).map(|(_, value)| value)
+    }
+
+    /// The value with the map's own copy of the key.
+    pub(crate) fn get_own_mut(&mut self, key_hash: u64, key: &Key) -> Option<(&Key, &mut V)> {
+        let entry = self.table.find_mut(key_hash, |entry| entry.key == *key)?;
+        Some((&entry.key, &mut entry.value))
     }
 
     /// Puts in a value for a key that has none.

@@ -69,6 +69,12 @@ impl Content {
         !matches!(self, Self::Tombstone)
     }
 
+    /// Bytes of the value and its media type, if they are here.
+    #[must_use]
+    pub fn bytes_here(&self) -> usize {
+        self.value().map_or(0, |value| value.bytes.len() + value.content_type.as_bytes().len())
+    }
+
     /// The value, if it is here.
     #[must_use]
     pub fn value(&self) -> Option<&Value> {
@@ -106,6 +112,12 @@ impl Register {
             expires_at: None,
             history: History::with_floor(purge_floor),
         }
+    }
+
+    /// Bytes of memory that value, media type and history take.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.content.bytes_here() + self.history.memory_bytes()
     }
 
     /// Whether no round has written this copy. An absent key and a tombstone are different things.

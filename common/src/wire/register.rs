@@ -35,11 +35,7 @@ mod flag {
 /// Bytes that a register takes, about: enough to reserve memory by.
 #[must_use]
 pub fn register_size_hint(register: &Register) -> usize {
-    let value_bytes = match &register.content {
-        Content::Live(value) => value.bytes.len() + value.content_type.as_bytes().len(),
-        Content::Tombstone | Content::Withheld { .. } => 0,
-    };
-    HEAD_BYTES_MAX + value_bytes + history::size_hint(&register.history)
+    HEAD_BYTES_MAX + register.content.bytes_here() + history::size_hint(&register.history)
 }
 
 /// Appends a register's encoding to `out`. It has no length or checksum of its own, and its format is the

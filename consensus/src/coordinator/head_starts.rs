@@ -6,7 +6,6 @@ use std::sync::Arc;
 use crate::ballot::Ballot;
 use crate::key::Key;
 use crate::quorum::ReplicaSet;
-use crate::register::Content;
 use crate::round::HeadStart;
 
 /// Values up to this many bytes are kept, for counters and conditions' identity rounds; longer ones are withheld.
@@ -77,12 +76,7 @@ impl HeadStarts {
 }
 
 fn cost(key: &Key, head_start: &HeadStart) -> usize {
-    let register = &head_start.register;
-    let value_bytes = match &register.content {
-        Content::Live(value) => value.bytes.len() + value.content_type.as_bytes().len(),
-        Content::Tombstone | Content::Withheld { .. } => 0,
-    };
-    ENTRY_BYTES + key.as_bytes().len() + value_bytes + register.history.memory_bytes()
+    ENTRY_BYTES + key.as_bytes().len() + head_start.register.memory_bytes()
 }
 
 #[cfg(test)]
@@ -90,7 +84,7 @@ mod tests {
     use super::*;
     use crate::ballot::{Hlc, ProposerId};
     use crate::ids::NodeIndex;
-    use crate::register::{Register, Value};
+    use crate::register::{Content, Register, Value};
 
     fn key(number: u32) -> Key {
         Key::new(format!("k{number}")).unwrap()

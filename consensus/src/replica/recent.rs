@@ -16,7 +16,7 @@ use std::sync::Arc;
 use super::boundary::Ticket;
 use crate::key::Key;
 use crate::key_map::KeyMap;
-use crate::register::{Content, Register};
+use crate::register::Register;
 
 /// One key's register.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -86,6 +86,12 @@ impl Recent {
         Some(&entry.known)
     }
 
+    /// All that is known, in no order.
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&Key, &Known)> {
+        self.entries.iter().map(|(key, entry)| (key, &entry.known))
+    }
+
     /// Keys with a register on its way.
     pub(super) fn pending(&self) -> usize {
         self.pending
@@ -104,14 +110,15 @@ impl Recent {
     /// Puts a register over the disk's.
     pub(super) fn insert(&mut self, key_hash: u64, key: &Key, known: Known) {
         let ticket = known.ticket;
-        let key = match self.entries.get_mut(key_hash, key) {
-            Some(entry) => {
+        // Never the caller's key: it may be a slice of a message, and these stay.
+        let key = match self.entries.get_own_mut(key_hash, key) {
+            Some((own, entry)) => {
                 let (from, to) = (entry.known.register.accepted, known.register.accepted);
                 assert!(from < to, "the accepted ballot would go from {from} to {to}");
                 assert!(entry.known.ticket < ticket, "tickets would go down");
                 self.pending += usize::from(!entry.is_pending);
                 (entry.known, entry.is_pending, entry.was_used) = (known, true, true);
-                key.clone()
+                own.clone()
             }
             None => {
                 let key = key.detached();
@@ -147,7 +154,7 @@ impl Recent {
 
     /// Keeps or drops a register that became durable, unless a later one is on its way.
     fn settle(&mut self, ticket: Ticket, key_hash: u64, key: &Key) {
-        let has_room = self.kept_bytes_max > 0;
+        let keeps_inline = self.keeps(false);
         let Some(entry) = self.entries.get_mut(key_hash, key) else { return };
         if !entry.is_pending || entry.known.ticket > ticket {
             return;
@@ -155,7 +162,7 @@ impl Recent {
         entry.is_pending = false;
         self.pending -= 1;
         let bytes = cost(key, &entry.known.register);
-        match (&mut entry.kept, has_room && !entry.known.spilled) {
+        match (&mut entry.kept, keeps_inline && !entry.known.spilled) {
             (Some((_, counted)), true) => {
                 self.kept_bytes = self.kept_bytes - *counted + bytes;
                 *counted = bytes;
@@ -212,11 +219,7 @@ impl Recent {
 }
 
 fn cost(key: &Key, register: &Register) -> usize {
-    let value_bytes = match &register.content {
-        Content::Live(value) => value.bytes.len() + value.content_type.as_bytes().len(),
-        Content::Tombstone | Content::Withheld { .. } => 0,
-    };
-    Recent::ENTRY_BYTES + key.as_bytes().len() + value_bytes + register.history.memory_bytes()
+    Recent::ENTRY_BYTES + key.as_bytes().len() + register.memory_bytes()
 }
 
 #[cfg(test)]
@@ -309,6 +312,22 @@ mod tests {
         }
         assert_eq!(recent.kept_bytes(), 0);
         assert!(recent.kept.len() <= 65, "{} places are left behind", recent.kept.len());
+    }
+
+    #[test]
+    fn recent_registers_keep_no_message_alive() {
+        let mut recent = room(10);
+        let message = bytes::Bytes::from(b"a whole message".to_vec());
+        // Written again before the first is durable, and kept when the second is.
+        for number in 1..=2 {
+            let key = Key::new(message.slice(2..7)).unwrap();
+            recent.insert(0, &key, known(number, number));
+        }
+        recent.committed(Ticket(1));
+        recent.committed(Ticket(2));
+        recent.keep(1, &Key::new(message.slice(8..)).unwrap(), &register(1));
+        assert_eq!(recent.kept.len(), 2);
+        assert!(message.is_unique(), "a key holds on to it");
     }
 
     #[test]

@@ -229,3 +229,30 @@ async fn operators_pages_are_served() {
     assert_eq!(post(node.address, "/readyz", Bytes::new()).await.0, StatusCode::METHOD_NOT_ALLOWED);
     node.stop().await.unwrap();
 }
+
+/// Registers looked up in the store so far, by the metrics page.
+async fn register_reads(node: &TestNode) -> u64 {
+    let (_, body) = get(node.address, "/metrics").await;
+    let page = std::str::from_utf8(&body).unwrap();
+    let line = page.lines().find_map(|line| line.strip_prefix("roundtable_node_register_reads_total "));
+    line.unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn register_in_steady_use_is_answered_without_the_store_unless_there_is_no_room() {
+    for (settings, reads_of_three) in [("", 0), ("register_cache = 0\n", 3)] {
+        let dir = tempfile::tempdir().unwrap();
+        let node = TestNode::alone(dir.path(), settings).await;
+        let (target, k) = (node.until_ready().await, key("k"));
+        let written = register(next_ballot(), "v");
+        replies(node.address, &target, &[request(1, &k, accept(written.clone()))]).await;
+        let before = register_reads(&node).await;
+        for id in 2..5 {
+            let read = RequestBody::Read { want_value: true };
+            let told = replies(node.address, &target, &[request(id, &k, read)]).await;
+            assert_eq!(told[0].body, ReplyBody::State(written.clone()));
+        }
+        assert_eq!(register_reads(&node).await - before, reads_of_three, "{settings}");
+        node.stop().await.unwrap();
+    }
+}

@@ -13,7 +13,7 @@ use crate::replica::{
 const NOW_MS: u64 = 1_000_000;
 
 fn shell() -> Shell<StripedPromises> {
-    Shell::new(StripedPromises::new(PromiseLimits::STANDARD), NOW_MS)
+    Shell::new(StripedPromises::new(PromiseLimits::STANDARD), NOW_MS, 0)
 }
 
 /// A shell whose horizon is far enough for the ballots of the next half second.
@@ -288,7 +288,7 @@ fn accept_of_a_key_purged_since_its_prepare_is_refused_at_or_below_the_floor() {
 #[test]
 fn accept_whose_promise_was_dropped_within_the_batch_is_refused() {
     let one_promise = PromiseLimits { stripes: 1, stripe_bytes_max: PromiseLimits::ENTRY_BYTES + 2 };
-    let mut shell = Shell::new(StripedPromises::new(one_promise), NOW_MS);
+    let mut shell = Shell::new(StripedPromises::new(one_promise), NOW_MS, 0);
     shell.settle(&key("k"), prepare(ballot(NOW_MS)));
     shell.batch(vec![
         request(&key("l"), prepare(ballot(NOW_MS + 1))),
@@ -360,4 +360,34 @@ fn writes_of_one_request_come_in_order() {
     assert_eq!((replica.issued(), replica.durable(), replica.pending()), (Ticket(2), Ticket::NONE, 1));
     replica.committed(Ticket(2));
     assert_eq!((replica.durable(), replica.pending()), (Ticket(2), 0));
+}
+
+fn with_room(registers: usize) -> Shell<StripedPromises> {
+    Shell::new(StripedPromises::new(PromiseLimits::STANDARD), NOW_MS, registers * ROOM_BYTES)
+}
+
+#[test]
+fn register_in_steady_use_is_not_read_again() {
+    let (mut shell, read) = (with_room(2), RequestBody::Read { want_value: true });
+    let needs = |shell: &Shell<StripedPromises>, text| {
+        let asked = request(&key(text), RequestBody::Read { want_value: true });
+        shell.replica.read_needed(&shell.conditions, &asked, 0)
+    };
+    for (text, ms) in [("a", NOW_MS), ("b", NOW_MS + 1), ("c", NOW_MS + 2)] {
+        shell.settle(&key(text), accept(ballot(ms)));
+    }
+    assert_eq!((needs(&shell, "b"), needs(&shell, "c")), (ReadNeed::None, ReadNeed::None));
+    assert_eq!(needs(&shell, "a"), ReadNeed::Value, "the oldest went");
+    let first = shell.ask(&key("a"), read.clone());
+    assert_eq!(needs(&shell, "a"), ReadNeed::None, "what was read stays too");
+    assert_eq!(shell.ask(&key("a"), read), first);
+}
+
+#[test]
+#[should_panic(expected = "on the disk")]
+fn recent_register_that_is_not_the_disks_is_noticed_by_these_tests() {
+    let mut shell = with_room(2);
+    shell.settle(&key("a"), accept(ballot(NOW_MS)));
+    shell.disk.registers.clear();
+    shell.settle(&key("b"), accept(ballot(NOW_MS + 1)));
 }

@@ -22,6 +22,9 @@ pub(super) const CONFIG: ReplicaConfig = ReplicaConfig {
     recent_bytes_max: 0,
 };
 
+/// Room for one register of these tests.
+pub(super) const ROOM_BYTES: usize = 600;
+
 /// What survives a crash.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Disk {
@@ -82,11 +85,12 @@ pub(super) struct Shell<P> {
 }
 
 impl<P: PromiseTable> Shell<P> {
-    pub(super) fn new(promises: P, now_ms: u64) -> Self {
+    /// `recent_bytes_max` is the replica's: room for registers beyond those on their way to the disk.
+    pub(super) fn new(promises: P, now_ms: u64, recent_bytes_max: usize) -> Self {
         let conditions =
             Conditions { now_ms, disk: DiskSpace::Enough, purge_floor: Ballot::ZERO, done: true };
         Self {
-            replica: Replica::new(CONFIG, promises, Ballot::ZERO),
+            replica: Replica::new(ReplicaConfig { recent_bytes_max, ..CONFIG }, promises, Ballot::ZERO),
             disk: Disk::default(),
             conditions,
             queue: VecDeque::new(),
@@ -141,6 +145,7 @@ impl<P: PromiseTable> Shell<P> {
     pub(super) fn commit(&mut self, count: usize) {
         if let Some(ticket) = self.persist(count) {
             self.replica.committed(ticket);
+            self.check_recent();
             self.release();
         }
     }
@@ -150,7 +155,7 @@ impl<P: PromiseTable> Shell<P> {
         self.persist(kept);
         self.queue.clear();
         self.waiting.clear();
-        self.replica = Replica::new(CONFIG, promises, self.disk.horizon);
+        self.replica = Replica::new(self.replica.config, promises, self.disk.horizon);
     }
 
     /// A crash of a node that doesn't read its horizon afterwards.
@@ -162,6 +167,18 @@ impl<P: PromiseTable> Shell<P> {
 
     pub(super) fn queued(&self) -> usize {
         self.queue.len()
+    }
+
+    /// What the replica knows without the disk is on its way there, or what the disk tells.
+    fn check_recent(&self) {
+        for (key, known) in self.replica.recent.iter() {
+            let stored = self.disk.registers.get(key).map(|stored| &stored.register);
+            let is_durable = known.ticket <= self.replica.durable();
+            assert!(
+                !is_durable || stored == Some(&*known.register),
+                "{key:?}: {known:?}, on the disk {stored:?}"
+            );
+        }
     }
 
     fn persist(&mut self, count: usize) -> Option<Ticket> {
