@@ -66,12 +66,13 @@ impl Acceptor {
         Ok(Acceptance::Store)
     }
 
-    /// The next ballot of the same proposer, if it may be promised along with accepting `ballot`: one round later
-    /// that proposer can come with its Accept at once.
+    /// The same proposer's ballot at the reading `next`, if it may be promised along with accepting `ballot`: one
+    /// round later that proposer can come with its Accept at once. It is what a Prepare of that ballot would be
+    /// promised that came right behind the Accept.
     #[must_use]
-    pub fn promise_next(&self, ballot: Ballot) -> Option<Ballot> {
-        let next = Ballot::new(Hlc(ballot.hlc.0.checked_add(1)?), ballot.proposer);
-        (self.promised <= next).then_some(next)
+    pub fn promise_next(&self, ballot: Ballot, next: Hlc) -> Option<Ballot> {
+        let next = Ballot::new(next, ballot.proposer);
+        (next > ballot && self.promised <= next).then_some(next)
     }
 
     /// The lowest ballot that is not promised yet would have to be above this.
@@ -153,11 +154,14 @@ mod tests {
     fn next_ballot_is_promised_unless_somebody_else_was_promised_more() {
         let other =
             |number| Acceptor { promised: Ballot::new(Hlc(number), ProposerId(2)), ..Acceptor::default() };
-        assert_eq!(acceptor(5, 0, 0).promise_next(ballot(5)), Some(ballot(6)));
-        assert_eq!(acceptor(6, 5, 0).promise_next(ballot(5)), Some(ballot(6)), "promised before: said again");
-        assert_eq!(acceptor(7, 5, 0).promise_next(ballot(5)), None);
-        assert_eq!(other(5).promise_next(ballot(5)), Some(ballot(6)));
-        assert_eq!(other(6).promise_next(ballot(5)), None);
-        assert_eq!(Acceptor::default().promise_next(ballot(u64::MAX)), None);
+        let next = |acceptor: Acceptor, next| acceptor.promise_next(ballot(5), Hlc(next));
+        assert_eq!(next(acceptor(5, 0, 0), 6), Some(ballot(6)));
+        assert_eq!(next(acceptor(5, 0, 0), 9), Some(ballot(9)));
+        assert_eq!(next(acceptor(6, 5, 0), 6), Some(ballot(6)), "promised before: said again");
+        assert_eq!(next(acceptor(7, 5, 0), 6), None);
+        assert_eq!(next(other(5), 6), Some(ballot(6)));
+        assert_eq!(next(other(6), 6), None);
+        assert_eq!(next(other(6), 7), Some(ballot(7)));
+        assert_eq!(next(acceptor(0, 0, 0), 5), None, "not above the ballot itself");
     }
 }

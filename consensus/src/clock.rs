@@ -68,13 +68,6 @@ impl HybridClock {
         Ballot::new(reading, self.proposer)
     }
 
-    /// Never makes `ballot` again, nor one below it under the same name: it is used without [`Self::next`].
-    pub fn skip(&mut self, ballot: Ballot) {
-        if ballot.proposer == self.proposer {
-            self.last = self.last.max(ballot.hlc);
-        }
-    }
-
     /// Learns that a node holds `told`: from now on this clock runs past it, unless no majority of the nodes would
     /// follow. A key that a wrong clock poisoned waits for time to pass; it must not take every other key along.
     ///

@@ -1,6 +1,6 @@
 //! What routers ask of nodes, and what nodes answer. Field by field; the bytes are `common`'s matter.
 
-use crate::ballot::Ballot;
+use crate::ballot::{Ballot, Hlc};
 use crate::ids::{Epoch, PartitionId};
 use crate::key::Key;
 use crate::register::Register;
@@ -38,8 +38,9 @@ pub enum RequestBody {
     Accept {
         /// The whole register, never with a withheld value.
         register: Register,
-        /// Whether the proposer would like the next ballot promised at once (piggybacked promise).
-        want_next: bool,
+        /// The reading of the proposer's next ballot, above this one's, if it would like that promised at once
+        /// (piggybacked promise).
+        next: Option<Hlc>,
     },
     /// Tell the register; promise nothing.
     Read {
@@ -79,7 +80,7 @@ pub enum ReplyBody {
     Promised(Register),
     /// To Accept: stored and durable.
     Accepted {
-        /// Whether the next ballot of the same proposer (`hlc + 1`) is promised too.
+        /// Whether the next ballot that the Accept named is promised too.
         next_promised: bool,
     },
     /// To Read: the register as it stands without its history, its value withheld unless asked for.

@@ -36,7 +36,7 @@ pub(crate) struct Kept {
     rules: HeadStarts,
     /// For who believes one word: the register that the present round proposes, and whether a node that accepted it
     /// has promised the next ballot.
-    proposed: Option<Register>,
+    proposed: Option<(Register, Hlc)>,
     promised: bool,
     /// What the last round that was chosen has left for the next one.
     left: Option<HeadStart>,
@@ -54,11 +54,11 @@ impl Kept {
 
     /// Looks at a message on its way out, the round's first of its kind or a further one.
     pub(crate) fn on_send(&mut self, first: bool, body: &mut RequestBody) {
-        if let RequestBody::Accept { register, want_next } = body
+        if let RequestBody::Accept { register, next } = body
             && self.rules == HeadStarts::OnOneWord
         {
-            *want_next &= first;
-            self.proposed = Some(register.clone());
+            self.proposed = next.map(|next| (register.clone(), next));
+            *next = next.filter(|_| first);
         }
     }
 
@@ -73,7 +73,9 @@ impl Kept {
         let one_word = std::mem::take(&mut self.promised);
         let proposed = self.proposed.take().filter(|_| one_word && chosen.is_some());
         let left = match proposed {
-            Some(register) => Some(HeadStart { ballot: next(register.accepted), register }),
+            Some((register, next)) => {
+                Some(HeadStart { ballot: Ballot::new(next, register.accepted.proposer), register })
+            }
             None => chosen.and_then(Round::take_head_start),
         };
         let keeps = self.rules == HeadStarts::UsedTwice && self.left.is_some();
@@ -119,8 +121,4 @@ fn start_from_promises(
         progress = round.on_reply(now_ms, node, Step::Prepare, promised, |_| true, out);
     }
     (round, progress)
-}
-
-fn next(ballot: Ballot) -> Ballot {
-    Ballot::new(Hlc(ballot.hlc.0 + 1), ballot.proposer)
 }

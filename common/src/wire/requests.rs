@@ -1,7 +1,7 @@
 //! A batch of requests from a router to a node.
 
 use bytes::Bytes;
-use roundtable_consensus::{Content, Key, PartitionId, Request, RequestBody};
+use roundtable_consensus::{Content, Hlc, Key, PartitionId, Request, RequestBody};
 
 use super::error::WireError;
 use super::frame::{self, Kind};
@@ -29,7 +29,8 @@ mod flag {
     pub(super) const DONE: u8 = 1;
     pub(super) const WANT_VALUE: u8 = 2;
     pub(super) const GROWS: u8 = 4;
-    pub(super) const WANT_NEXT: u8 = 8;
+    /// The reading of the next ballot follows the register. (8 asked for the ballot right above, without naming it.)
+    pub(super) const NEXT: u8 = 16;
 }
 
 /// Bytes that a request takes in a batch, about: what a sender bounds its batches by.
@@ -37,7 +38,7 @@ mod flag {
 pub fn request_size_hint(request: &Request) -> usize {
     let body = match &request.body {
         RequestBody::Prepare { .. } | RequestBody::Fetch { .. } => 16,
-        RequestBody::Accept { register, .. } => register_size_hint(register),
+        RequestBody::Accept { register, .. } => register_size_hint(register) + 8,
         RequestBody::Read { .. } => 0,
     };
     HEAD_BYTES + request.key.as_bytes().len() + body
@@ -79,7 +80,7 @@ fn write(writer: &mut Writer<'_>, request: &Request) {
         RequestBody::Prepare { want_value, grows, .. } => {
             (tag::PREPARE, when(want_value, flag::WANT_VALUE) | when(grows, flag::GROWS))
         }
-        RequestBody::Accept { want_next, .. } => (tag::ACCEPT, when(want_next, flag::WANT_NEXT)),
+        RequestBody::Accept { next, .. } => (tag::ACCEPT, when(next.is_some(), flag::NEXT)),
         RequestBody::Read { want_value } => (tag::READ, when(want_value, flag::WANT_VALUE)),
         RequestBody::Fetch { .. } => (tag::FETCH, 0),
     };
@@ -90,7 +91,12 @@ fn write(writer: &mut Writer<'_>, request: &Request) {
     writer.bytes16(request.key.as_bytes());
     match &request.body {
         RequestBody::Prepare { ballot, .. } => write_ballot(writer, *ballot),
-        RequestBody::Accept { register, .. } => register::write(writer, register),
+        RequestBody::Accept { register, next } => {
+            register::write(writer, register);
+            if let Some(next) = next {
+                writer.u64(next.0);
+            }
+        }
         RequestBody::Read { .. } => {}
         RequestBody::Fetch { accepted } => write_ballot(writer, *accepted),
     }
@@ -102,7 +108,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Request, WireError> {
     let tag = reader.u8("request kind")?;
     let allowed = match tag {
         tag::PREPARE => flag::WANT_VALUE | flag::GROWS,
-        tag::ACCEPT => flag::WANT_NEXT,
+        tag::ACCEPT => flag::NEXT,
         tag::READ => flag::WANT_VALUE,
         tag::FETCH => 0,
         found => {
@@ -118,9 +124,10 @@ fn read(reader: &mut Reader<'_>) -> Result<Request, WireError> {
             want_value: has(flag::WANT_VALUE),
             grows: has(flag::GROWS),
         },
-        tag::ACCEPT => {
-            RequestBody::Accept { register: read_whole_register(reader)?, want_next: has(flag::WANT_NEXT) }
-        }
+        tag::ACCEPT => RequestBody::Accept {
+            register: read_whole_register(reader)?,
+            next: if has(flag::NEXT) { Some(Hlc(reader.u64("next ballot's reading")?)) } else { None },
+        },
         tag::READ => RequestBody::Read { want_value: has(flag::WANT_VALUE) },
         _ => RequestBody::Fetch { accepted: read_ballot(reader, "accepted ballot")? },
     };

@@ -28,13 +28,15 @@ impl Coordinator {
         }
         let birth =
             slots.iter().filter_map(|slot| slot.proposal.operation.client_key.map(|key| key.birth)).max();
+        let ballot = self.clock.next(now.wall_ms, birth.unwrap_or(Hlc(0)));
+        let next = self.clock.next(now.wall_ms, Hlc(0));
         let plan = RoundPlan {
-            ballot: self.clock.next(now.wall_ms, birth.unwrap_or(Hlc(0))),
+            ballot,
             replicas: Arc::clone(&entry.replicas),
             limits: self.config.history,
             slots,
             want_value: std::mem::take(&mut entry.want_value),
-            want_next: true,
+            next: (next.proposer == ballot.proposer).then_some(next.hlc),
         };
         self.stats.rounds += 1;
         let head_start = self.head_starts.take(key, &entry.replicas);
@@ -71,10 +73,9 @@ impl Coordinator {
         }
     }
 
-    /// Keeps what a chosen round leaves for the key's next one. Its ballot is never made in another way.
+    /// Keeps what a chosen round leaves for the key's next one.
     fn keep_head_start(&mut self, now: Now, key: &Key, head_start: HeadStart) {
         let Some(entry) = self.entries.get(key) else { return };
-        self.clock.skip(head_start.ballot);
         let now_ms = self.clock.now_ms(now.wall_ms);
         if head_start.is_current(now_ms) {
             let replicas = Arc::clone(&entry.replicas);

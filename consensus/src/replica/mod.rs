@@ -37,7 +37,7 @@ use present::Place;
 use recent::{Known, Recent};
 
 use crate::acceptor::{Acceptance, Acceptor};
-use crate::ballot::Ballot;
+use crate::ballot::{Ballot, Hlc};
 use crate::key::Key;
 use crate::message::{Rejection, Reply, ReplyBody, Request, RequestBody};
 use crate::promise::{Head, Promise, PromiseTable};
@@ -161,12 +161,10 @@ impl<P: PromiseTable> Replica<P> {
                     None => self.prepare(conditions, &place, ballot, want_value, lookup, out),
                 }
             }
-            RequestBody::Accept { register, want_next } => {
-                match self.refuse_skew(conditions, register.accepted) {
-                    Some(rejection) => (ReplyBody::Rejected(rejection), Ticket::NONE),
-                    None => self.accept(conditions, &place, register, want_next, lookup, out),
-                }
-            }
+            RequestBody::Accept { register, next } => match self.refuse_skew(conditions, register.accepted) {
+                Some(rejection) => (ReplyBody::Rejected(rejection), Ticket::NONE),
+                None => self.accept(conditions, &place, register, next, lookup, out),
+            },
             RequestBody::Read { want_value } => {
                 let current = self.must_find(conditions, &place, lookup);
                 (ReplyBody::State(told(current.register.told(), want_value)), current.ticket)
@@ -233,7 +231,7 @@ impl<P: PromiseTable> Replica<P> {
         conditions: &Conditions,
         place: &Place,
         register: Register,
-        want_next: bool,
+        next: Option<Hlc>,
         lookup: Option<Lookup>,
         out: &mut Handled,
     ) -> (ReplyBody, Ticket) {
@@ -247,7 +245,7 @@ impl<P: PromiseTable> Replica<P> {
             Ok(acceptance) => acceptance,
             Err(held) => return outbid(held),
         };
-        let next = if want_next { acceptor.promise_next(ballot) } else { None };
+        let next = next.and_then(|next| acceptor.promise_next(ballot, next));
         // Below the reserve a round that grows the data is refused at its first phase: it has to have one.
         let next = next.filter(|next| {
             next.hlc.millis() <= self.limit_ms(conditions) && conditions.disk == DiskSpace::Enough

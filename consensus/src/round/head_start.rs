@@ -5,15 +5,15 @@
 //! (the register that the majority just accepted, since whoever comes between needs a higher ballot than the one
 //! promised) and begins with phase two.
 //!
-//! It is worth something for keys that one router keeps writing. The next ballot has the time of the one before it,
-//! so what is judged by ballots' times would stand still if it were used for long; [`HeadStart::AGE_MS_MAX`] bounds
-//! that, and a key that is written rarely, or by many, takes the ordinary way.
+//! It is worth something for keys that one router keeps writing. The next ballot has the time at which the round
+//! before it began, and what is judged by ballots' times lags behind by the time between the two;
+//! [`HeadStart::AGE_MS_MAX`] bounds that, and a key that is written rarely, or by many, takes the ordinary way.
 //!
 //! Source: Denis Rystsov, "CASPaxos: Replicated State Machines without logs", arXiv:1802.07000, section 2.2.1.
 
 use super::{Phase, Round, RoundOutput, RoundPlan};
 use crate::apply::{Applied, Attempt, RoundContext, apply};
-use crate::ballot::{Ballot, Hlc};
+use crate::ballot::Ballot;
 use crate::ids::NodeIndex;
 use crate::operation::Answer;
 use crate::quorum::Tally;
@@ -29,22 +29,15 @@ pub struct HeadStart {
 }
 
 impl HeadStart {
-    /// How far a ballot's time may lie behind the present, in milliseconds: the resolution of `Last-Modified`.
-    pub const AGE_MS_MAX: u64 = 1_000;
+    /// How far a ballot's time may lie behind the present, in milliseconds: `Last-Modified` lags as far.
+    pub const AGE_MS_MAX: u64 = 2_000;
 
     /// Whether a round at `ballot` should ask for the next one too: the round that it found was the same proposer's,
     /// and lately, so the next is likely to come before the promise is too old. Each promise that nobody uses stays in
     /// the replicas' tables.
     pub(super) fn is_worth_asking(found: Ballot, ballot: Ballot) -> bool {
         let since_ms = ballot.hlc.millis().saturating_sub(found.hlc.millis());
-        found.proposer == ballot.proposer && since_ms <= 2 * Self::AGE_MS_MAX
-    }
-
-    /// What a round at `chosen.accepted` gives its proposer when a majority promised the next ballot too. `None` at
-    /// the end of time.
-    pub(super) fn after(chosen: Register) -> Option<Self> {
-        let Ballot { hlc, proposer } = chosen.accepted;
-        Some(Self { ballot: Ballot::new(Hlc(hlc.0.checked_add(1)?), proposer), register: chosen })
+        found.proposer == ballot.proposer && since_ms <= Self::AGE_MS_MAX
     }
 
     /// Whether it may be used now, by the corrected clock: recent, and of a value that has not ended. An end is told
@@ -87,14 +80,14 @@ impl Round {
         if register.version.ballot != ballot {
             return Err(plan);
         }
-        let RoundPlan { replicas, limits, slots, want_next, .. } = plan;
+        let RoundPlan { replicas, limits, slots, next, .. } = plan;
         let mut round = Self {
             ballot,
             limits,
             joined_from: slots.len(),
             want_value: false,
             grows: false,
-            want_next,
+            next: next.filter(|next| *next > ballot.hlc),
             slots,
             phase: Phase::Over,
             head_start: None,

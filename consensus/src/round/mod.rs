@@ -25,7 +25,7 @@ pub use refusal::RoundFailure;
 use refusal::{Refusal, Word, is_stalled, refused};
 
 use crate::apply::Proposal;
-use crate::ballot::Ballot;
+use crate::ballot::{Ballot, Hlc};
 use crate::history::HistoryLimits;
 use crate::ids::NodeIndex;
 use crate::message::{ReplyBody, RequestBody};
@@ -119,8 +119,8 @@ pub struct Round {
     want_value: bool,
     /// The promises are asked for a round that may make the data larger.
     grows: bool,
-    /// The next ballot's promise is asked for along with the Accept.
-    want_next: bool,
+    /// The reading of the next ballot, whose promise is asked for along with the Accept.
+    next: Option<Hlc>,
     phase: Phase,
     /// What a chosen round leaves for the key's next one.
     head_start: Option<HeadStart>,
@@ -139,15 +139,16 @@ pub struct RoundPlan {
     pub slots: Vec<Slot>,
     /// Ask for the value's bytes even if no operation is known to need them.
     pub want_value: bool,
-    /// Ask for the next ballot's promise along with the Accept if the last round on the key was this proposer's too.
-    pub want_next: bool,
+    /// The reading of this proposer's next ballot on the key, never used before: its promise is asked for along with
+    /// the Accept if the last round on the key was this proposer's too.
+    pub next: Option<Hlc>,
 }
 
 impl Round {
     /// Starts a round by asking the cheapest majority, `usable` nodes first, for promises; the first of them for
     /// the value's bytes too, if they are likely to be needed.
     pub fn start(plan: RoundPlan, usable: impl Fn(NodeIndex) -> bool, out: &mut RoundOutput) -> Self {
-        let RoundPlan { ballot, replicas, limits, slots, want_value, want_next } = plan;
+        let RoundPlan { ballot, replicas, limits, slots, want_value, next } = plan;
         let any = |is: fn(&Change) -> bool| slots.iter().any(|slot| is(&slot.proposal.operation.change));
         let mut round = Self {
             ballot,
@@ -155,7 +156,7 @@ impl Round {
             joined_from: slots.len(),
             want_value: want_value || any(Change::wants_value),
             grows: any(Change::grows),
-            want_next,
+            next,
             slots,
             phase: Phase::Prepare { asked: Vec::new(), tally: Tally::default() },
             head_start: None,

@@ -80,7 +80,7 @@ impl Round {
         else {
             return self.fetch_next(usable, out);
         };
-        self.want_next &= HeadStart::is_worth_asking(found.accepted, self.ballot);
+        self.next = self.next.filter(|_| HeadStart::is_worth_asking(found.accepted, self.ballot));
         self.accept(register, answers, usable, out);
         Progress::Running
     }
@@ -91,7 +91,7 @@ impl Round {
         for node in self.replicas.members().iter().copied() {
             if !sent.contains(&node) && whom(node) {
                 sent.push(node);
-                let body = RequestBody::Accept { register: register.clone(), want_next: self.want_next };
+                let body = RequestBody::Accept { register: register.clone(), next: self.next };
                 out.sends.push((node, body));
             }
         }
@@ -136,8 +136,10 @@ impl Round {
             unreachable!("called in phase two");
         };
         assert_eq!(register.accepted, self.ballot, "one ballot, one register");
-        if self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(true)))) {
-            self.head_start = HeadStart::after(register);
+        if let Some(next) = self.next
+            && self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(true))))
+        {
+            self.head_start = Some(HeadStart { ballot: Ballot::new(next, self.ballot.proposer), register });
         }
         Progress::Chosen(std::mem::take(&mut self.slots).iter().map(|slot| slot.token).zip(answers).collect())
     }

@@ -119,7 +119,7 @@ impl Cluster {
             limits: self.limits,
             slots: operations.into_slots(),
             want_value: true,
-            want_next: false,
+            next: None,
         };
         let tokens = plan.slots.iter().map(|slot| slot.token).collect();
         let mut out = RoundOutput::default();

@@ -176,13 +176,14 @@ impl Proposer {
             return Vec::new();
         }
         self.count_work();
+        let ballot = self.ballot();
         let plan = RoundPlan {
-            ballot: self.ballot(),
+            ballot,
             replicas: Arc::clone(&self.replicas),
             limits: self.limits,
             slots,
             want_value: false,
-            want_next: self.head_start.is_on(),
+            next: self.head_start.is_on().then(|| Hlc(ballot.hlc.0 + 1)),
         };
         self.words.clear();
         let mut out = RoundOutput::default();

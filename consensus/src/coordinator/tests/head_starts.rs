@@ -27,6 +27,25 @@ fn a_key_that_one_router_keeps_writing_takes_one_trip_a_write() {
 }
 
 #[test]
+fn a_key_written_twice_a_second_keeps_its_one_trip_and_its_ballots_go_with_the_time() {
+    let mut world = World::new(24, 1);
+    let mut before_ms = 0;
+    for number in 0..20 {
+        world.now_us += 600_000;
+        let begun_ms = START_MS + world.now_us / 1_000;
+        let token = world.submit(0, "k", put(&number.to_string()));
+        world.run();
+        let (Outcome::Created(version) | Outcome::Replaced(version)) = world.settled(token) else {
+            panic!("{:?}", world.answer(token))
+        };
+        let ms = version.ballot.hlc.millis();
+        assert!((before_ms..=begun_ms).contains(&ms), "write {number}: not older than the write before");
+        before_ms = begun_ms;
+    }
+    assert_eq!(world.routers[0].stats().one_trip_rounds, 18);
+}
+
+#[test]
 fn a_write_after_a_pause_takes_the_ordinary_way_at_the_present_time() {
     let mut world = World::new(22, 1);
     for number in 0..3 {

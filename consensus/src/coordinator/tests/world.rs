@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::{
-    Answer, Ballot, Content, Coordinator, CoordinatorConfig, Effects, Failure, Hlc, Key, NodeIndex, Now,
-    Outcome, PartitionId, Register, Rejection, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Rng,
-    Submit, Task, Token,
+    Answer, Ballot, Content, Coordinator, CoordinatorConfig, Effects, Failure, Key, NodeIndex, Now, Outcome,
+    PartitionId, Register, Rejection, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Rng, Submit, Task,
+    Token,
 };
 
 /// An acceptor by the book, without disk: what the rules of the paper say and nothing else.
@@ -42,16 +42,16 @@ impl Acceptor {
                     ReplyBody::Rejected(Rejection::Outbid(held))
                 }
             }
-            RequestBody::Accept { register: new, want_next } => {
+            RequestBody::Accept { register: new, next } => {
                 assert!(!matches!(new.content, Content::Withheld { .. }));
                 let held = register.accepted.max(*promise);
                 if new.accepted >= held {
                     assert!(new.accepted > register.accepted || new == register, "one ballot, one register");
-                    let next = Ballot::new(Hlc(new.accepted.hlc.0 + 1), new.accepted.proposer);
-                    let next_promised = want_next && *promise <= next;
-                    if next_promised {
-                        *promise = next;
-                    }
+                    let next = next.map(|next| Ballot::new(next, new.accepted.proposer));
+                    assert!(next.is_none_or(|next| next > new.accepted), "the next ballot is above this one");
+                    let next = next.filter(|next| *promise <= *next);
+                    *promise = next.unwrap_or(*promise);
+                    let next_promised = next.is_some();
                     *stored = Some(new);
                     ReplyBody::Accepted { next_promised }
                 } else {

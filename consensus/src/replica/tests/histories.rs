@@ -33,10 +33,21 @@ enum Step {
 
 #[derive(Debug, Clone, Copy)]
 enum Ask {
-    Prepare { round: u64, want_value: bool },
-    Accept { round: u64, want_next: bool },
-    Read { want_value: bool },
-    Fetch { round: u64 },
+    Prepare {
+        round: u64,
+        want_value: bool,
+    },
+    /// The next ballot is `ahead` rounds of the same proposer above this one; 0 asks for what nobody may promise.
+    Accept {
+        round: u64,
+        ahead: Option<u64>,
+    },
+    Read {
+        want_value: bool,
+    },
+    Fetch {
+        round: u64,
+    },
 }
 
 /// Rounds 400 ms apart, with three proposers and two neighbouring readings in each millisecond.
@@ -56,8 +67,9 @@ fn body_of(ask: Ask) -> RequestBody {
         Ask::Prepare { round, want_value } => {
             RequestBody::Prepare { ballot: ballot_of(round), want_value, grows: true }
         }
-        Ask::Accept { round, want_next } => {
-            RequestBody::Accept { register: register_of(ballot_of(round)), want_next }
+        Ask::Accept { round, ahead } => {
+            let next = ahead.map(|ahead| ballot_of(round + 3 * ahead).hlc);
+            RequestBody::Accept { register: register_of(ballot_of(round)), next }
         }
         Ask::Read { want_value } => RequestBody::Read { want_value },
         Ask::Fetch { round } => RequestBody::Fetch { accepted: ballot_of(round) },
@@ -68,7 +80,7 @@ fn ask() -> impl Strategy<Value = Ask> {
     let round = || 0u64..90;
     prop_oneof![
         4 => (round(), any::<bool>()).prop_map(|(round, want_value)| Ask::Prepare { round, want_value }),
-        4 => (round(), any::<bool>()).prop_map(|(round, want_next)| Ask::Accept { round, want_next }),
+        4 => (round(), prop::option::of(0_u64..4)).prop_map(|(round, ahead)| Ask::Accept { round, ahead }),
         1 => any::<bool>().prop_map(|want_value| Ask::Read { want_value }),
         1 => round().prop_map(|round| Ask::Fetch { round }),
     ]
@@ -139,13 +151,14 @@ impl Observer {
                 durable(shell, key, register, *want_value)?;
                 self.promised(shell, key, *ballot, register.accepted)
             }
-            (RequestBody::Accept { register, .. }, ReplyBody::Accepted { next_promised }) => {
+            (RequestBody::Accept { register, next }, ReplyBody::Accepted { next_promised }) => {
                 self.sights.accepts += 1;
                 let ballot = register.accepted;
                 self.told.entry(key.clone()).or_default().accepted.push(ballot);
                 if *next_promised {
                     self.sights.next_promised += 1;
-                    let next = Ballot::new(Hlc(ballot.hlc.0 + 1), ballot.proposer);
+                    let next = next.map(|next| Ballot::new(next, ballot.proposer));
+                    let next = next.filter(|next| *next > ballot).ok_or("promised what was not asked for")?;
                     self.promised(shell, key, next, ballot)?;
                 }
                 self.consistent(key)

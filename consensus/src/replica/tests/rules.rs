@@ -161,9 +161,10 @@ fn answers_about_a_register_on_its_way_wait_for_it() {
 fn accept_with_the_next_ballot_promised_spares_the_next_prepare() {
     let (mut shell, k) = (warm(), key("k"));
     let first = ballot(NOW_MS);
-    let next = Ballot::new(Hlc(first.hlc.0 + 1), first.proposer);
+    let next = ballot(NOW_MS + 3);
     let rival = Ballot::new(next.hlc, ProposerId(0));
-    let with_next = |ballot| RequestBody::Accept { register: register(ballot, Some(1)), want_next: true };
+    let with_next =
+        |ballot| RequestBody::Accept { register: register(ballot, Some(1)), next: Some(next.hlc) };
     assert_eq!(shell.settle(&k, with_next(first)), ReplyBody::Accepted { next_promised: true });
     assert_eq!(shell.settle(&k, prepare(rival)), outbid(next));
     assert_eq!(shell.settle(&k, with_next(first)), ReplyBody::Accepted { next_promised: true }, "repeated");
@@ -174,7 +175,10 @@ fn accept_with_the_next_ballot_promised_spares_the_next_prepare() {
 #[test]
 fn next_ballot_is_not_promised_over_a_higher_promise_or_beyond_the_skew() {
     let (mut shell, k) = (warm(), key("k"));
-    let with_next = |ballot| RequestBody::Accept { register: register(ballot, Some(1)), want_next: true };
+    let with_next = |ballot: Ballot| RequestBody::Accept {
+        register: register(ballot, Some(1)),
+        next: Some(Hlc(ballot.hlc.0 + 1)),
+    };
     shell.settle(&k, accept(ballot(NOW_MS)));
     shell.settle(&k, prepare(ballot(NOW_MS + 2)));
     assert_eq!(shell.settle(&k, with_next(ballot(NOW_MS))), accepted(), "repeated under a higher promise");
@@ -189,7 +193,7 @@ fn promise_of_the_next_ballot_waits_for_a_horizon_above_it() {
     shell.conditions.now_ms = last_below.hlc.millis();
     shell.batch(vec![request(
         &k,
-        RequestBody::Accept { register: register(last_below, None), want_next: true },
+        RequestBody::Accept { register: register(last_below, None), next: Some(shell.disk.horizon.hlc) },
     )]);
     assert_eq!(shell.queued(), 2, "a horizon and the register");
     shell.commit(1);
@@ -205,7 +209,8 @@ fn promise_of_the_next_ballot_to_a_repeated_accept_waits_for_the_horizon_too() {
     let last_below = Ballot::new(Hlc(shell.disk.horizon.hlc.0 - 1), ProposerId(1));
     shell.conditions.now_ms = last_below.hlc.millis();
     shell.settle(&k, accept(last_below));
-    let with_next = RequestBody::Accept { register: register(last_below, Some(1)), want_next: true };
+    let with_next =
+        RequestBody::Accept { register: register(last_below, Some(1)), next: Some(shell.disk.horizon.hlc) };
     assert_eq!(shell.ask(&k, with_next), None);
     shell.commit(1);
     assert_eq!(shell.told.last().unwrap().1.body, ReplyBody::Accepted { next_promised: true });
@@ -215,7 +220,7 @@ fn promise_of_the_next_ballot_to_a_repeated_accept_waits_for_the_horizon_too() {
 #[test]
 fn value_is_told_only_when_asked_for_and_its_place_is_tracked() {
     let (mut shell, k) = (warm(), key("k"));
-    let big = RequestBody::Accept { register: register(ballot(NOW_MS), Some(5)), want_next: false };
+    let big = RequestBody::Accept { register: register(ballot(NOW_MS), Some(5)), next: None };
     shell.settle(&k, big);
     let read = |want_value| RequestBody::Read { want_value };
     assert_eq!(needs(&shell, &k, read(false)), ReadNeed::Head);
@@ -227,7 +232,8 @@ fn value_is_told_only_when_asked_for_and_its_place_is_tracked() {
     for (step, bytes) in [(1, Some(6)), (2, Some(4)), (3, Some(5)), (4, None), (5, Some(9))] {
         let next = ballot(NOW_MS + step);
         shell.ask(&k, prepare(next));
-        shell.ask(&k, RequestBody::Accept { register: register(next, bytes), want_next: step % 2 == 0 });
+        let promised = (step % 2 == 0).then(|| Hlc(next.hlc.0 + 1));
+        shell.ask(&k, RequestBody::Accept { register: register(next, bytes), next: promised });
     }
     shell.commit(usize::MAX);
     assert!(shell.disk.registers[&k].spilled);
@@ -237,7 +243,7 @@ fn value_is_told_only_when_asked_for_and_its_place_is_tracked() {
 fn disk_reserve_refuses_growth_at_the_first_phase_and_at_half_of_it_at_the_second() {
     let (mut shell, k) = (warm(), key("k"));
     let growing = |ballot| RequestBody::Prepare { ballot, want_value: false, grows: true };
-    let sized = |ballot, bytes| RequestBody::Accept { register: register(ballot, bytes), want_next: false };
+    let sized = |ballot, bytes| RequestBody::Accept { register: register(ballot, bytes), next: None };
     let refused = ReplyBody::Rejected(Rejection::DiskReserve);
     shell.settle(&k, sized(ballot(NOW_MS), Some(3)));
     shell.conditions.disk = DiskSpace::Low;
@@ -274,7 +280,7 @@ fn absent_key_takes_part_in_nothing_at_or_below_the_purge_floor() {
 #[test]
 fn accept_of_a_key_purged_since_its_prepare_is_refused_at_or_below_the_floor() {
     let (mut shell, k) = (warm(), key("k"));
-    let tombstone = RequestBody::Accept { register: register(ballot(NOW_MS), None), want_next: false };
+    let tombstone = RequestBody::Accept { register: register(ballot(NOW_MS), None), next: None };
     shell.settle(&k, tombstone);
     shell.settle(&k, prepare(ballot(NOW_MS + 5)));
     shell.disk.registers.remove(&k);
@@ -337,7 +343,7 @@ fn reading_that_contradicts_a_promise_stops_the_process() {
 fn withheld_value_in_an_accept_stops_the_process() {
     let register = withheld(ballot(NOW_MS), 3);
     assert!(matches!(register.content, Content::Withheld { value_bytes: 3 }));
-    warm().settle(&key("k"), RequestBody::Accept { register, want_next: false });
+    warm().settle(&key("k"), RequestBody::Accept { register, next: None });
 }
 
 #[test]

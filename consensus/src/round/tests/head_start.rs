@@ -2,10 +2,15 @@
 
 use super::*;
 
+/// What the first round, at 100 ms, wants promised for the second.
+const NEXT: Ballot = Ballot::new(Hlc::from_millis(104), ProposerId(1));
+/// What the second wants promised for the third.
+const AFTER_NEXT: Ballot = Ballot::new(Hlc::from_millis(118), ProposerId(1));
+
 /// Plays a put at 100 ms that asks for the next ballot; `promised` of its first two replies say that they promise it.
 fn leader(found: Register, promised: [bool; 2]) -> Option<HeadStart> {
     let mut script = Script::new([put()]);
-    script.round.want_next = true;
+    script.round.next = Some(NEXT.hlc);
     script.promise(A, found.clone());
     script.promise(B, found);
     for (node, next_promised) in [A, B].into_iter().zip(promised) {
@@ -26,7 +31,7 @@ fn plan(operations: impl IntoIterator<Item = Operation>) -> RoundPlan {
         limits: HistoryLimits::STANDARD,
         slots: (1..).zip(operations).map(|(token, op)| slot(token, op)).collect(),
         want_value: false,
-        want_next: true,
+        next: Some(AFTER_NEXT.hlc),
     }
 }
 
@@ -40,9 +45,9 @@ fn start(
 }
 
 #[test]
-fn next_ballot_is_the_one_right_above_and_rests_on_what_was_accepted() {
+fn next_ballot_is_the_one_asked_for_and_rests_on_what_was_accepted() {
     let head_start = head_start();
-    assert_eq!(head_start.ballot, Ballot::new(Hlc(ballot(100).hlc.0 + 1), ProposerId(1)));
+    assert_eq!(head_start.ballot, NEXT);
     assert_eq!(head_start.register.accepted, ballot(100));
     assert_eq!(head_start.register.content.value().map(|value| &value.bytes[..]), Some(&b"new"[..]));
 }
@@ -61,12 +66,10 @@ fn next_ballot_is_asked_for_only_on_a_key_whose_last_round_was_ours() {
         [(live(50, "old"), true), (of_another, false), (Register::absent(Ballot::ZERO), false)]
     {
         let mut script = Script::new([put()]);
-        script.round.want_next = true;
+        script.round.next = Some(NEXT.hlc);
         script.promise(A, found.clone());
         script.promise(B, found);
-        let asks = |(_, body): &(NodeIndex, RequestBody)| {
-            matches!(body, RequestBody::Accept { want_next: true, .. })
-        };
+        let asks = |(_, body): &(NodeIndex, RequestBody)| matches!(body, RequestBody::Accept { next: Some(next), .. } if *next == NEXT.hlc);
         assert_eq!(script.out.sends.iter().filter(|send| asks(send)).count(), if wanted { 3 } else { 0 });
     }
 }
@@ -94,7 +97,7 @@ fn round_at_its_accept_sends_no_prepare_and_keeps_the_lineage() {
     let answers = chosen(script.reply(C, Step::Accept, ReplyBody::Accepted { next_promised: true }));
     assert!(matches!(answers[..], [(Token(1), Answer::Settled(Outcome::Replaced(_)))]));
     let next = script.round.take_head_start().expect("and so on");
-    assert_eq!(next.ballot.hlc, Hlc(head_start.ballot.hlc.0 + 1));
+    assert_eq!(next.ballot, AFTER_NEXT);
 }
 
 #[test]
@@ -114,8 +117,8 @@ fn operation_born_after_the_ballot_needs_a_prepare() {
         let key = ClientKey { id: OpId(7), birth: Hlc::from_millis(ms), fingerprint: 1 };
         Operation { client_key: Some(key), ..put() }
     };
-    assert!(start([put(), born(100)], &head_start()).is_ok());
-    let plan = start([put(), born(101)], &head_start()).err().expect("given back");
+    assert!(start([put(), born(104)], &head_start()).is_ok());
+    let plan = start([put(), born(105)], &head_start()).err().expect("given back");
     assert_eq!(plan.slots.len(), 2);
     assert!(plan.slots.iter().all(|slot| slot.proposal.attempts.is_empty()), "nothing was sent");
 }
@@ -133,9 +136,9 @@ fn round_that_needs_withheld_bytes_or_changes_nothing_needs_a_prepare() {
 }
 
 #[test]
-fn head_start_is_current_for_a_second_and_not_beyond_an_end() {
+fn head_start_is_current_for_two_seconds_and_not_beyond_an_end() {
     let fresh = head_start();
-    assert!(fresh.is_current(100) && fresh.is_current(1_100) && !fresh.is_current(1_101));
+    assert!(fresh.is_current(104) && fresh.is_current(2_104) && !fresh.is_current(2_105));
     let ending = Register { expires_at: Some(300), ..fresh.register.clone() };
     let ending = HeadStart { register: ending, ..fresh };
     assert!(ending.is_current(299) && !ending.is_current(300));

@@ -93,7 +93,7 @@ impl Script {
             limits: HistoryLimits::STANDARD,
             slots,
             want_value: false,
-            want_next: false,
+            next: None,
         };
         let mut out = RoundOutput::default();
         let round = Round::start(plan, |_| true, &mut out);
