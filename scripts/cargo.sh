@@ -9,8 +9,11 @@ export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-${XDG_CACHE_HOME:-$HOME/.cache}/rou
 build_scripts="$CARGO_TARGET_DIR/release/build"
 files_in_all=350 # RocksDB's own count varies a little with its version
 
-rocksdb_files() { # find's tests
-  find "$build_scripts" -path '*/librocksdb-sys-*/out/*' "$@" 2>/dev/null
+rocksdb_files() { # find's tests; of the newest build, others may lie beside it
+  local newest
+  newest=$(find "$build_scripts" -maxdepth 2 -path '*/librocksdb-sys-*/out' -printf '%T@ %p\n' 2>/dev/null | sort -n | tail -n 1)
+  [ -n "$newest" ] || return 0
+  find "${newest#* }" "$@" 2>/dev/null
 }
 
 heartbeat() { # the process to watch
