@@ -54,7 +54,8 @@ pub fn prepares(count: u64) -> Vec<Request> {
 /// Accepts of 1 KiB values for `count` different keys, at the ballots of [`prepares`].
 #[must_use]
 pub fn accepts(count: u64) -> Vec<Request> {
-    let accept = |n| RequestBody::Accept { register: register(ballot(n + 1_000_000), 1024, 2), next: None };
+    let accept =
+        |n| RequestBody::Accept { register: register(ballot(n + 1_000_000), 1024, 2).into(), next: None };
     (0..count).map(|n| request(n, accept(n))).collect()
 }
 

@@ -131,7 +131,10 @@ mod tests {
         assert!(view.check(&request(PartitionId(right.0 ^ 1), read)).is_err());
         let content = Content::Withheld { value_bytes: 3 };
         let register = Register { content, ..Register::absent(Ballot::ZERO) };
-        assert!(view.check(&request(right, RequestBody::Accept { register, next: None })).is_err());
+        assert!(
+            view.check(&request(right, RequestBody::Accept { register: register.into(), next: None }))
+                .is_err()
+        );
     }
 
     #[test]

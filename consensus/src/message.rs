@@ -1,5 +1,7 @@
 //! What routers ask of nodes, and what nodes answer. Field by field; the bytes are `common`'s matter.
 
+use std::sync::Arc;
+
 use crate::ballot::{Ballot, Hlc};
 use crate::ids::{Epoch, PartitionId};
 use crate::key::Key;
@@ -36,8 +38,8 @@ pub enum RequestBody {
     },
     /// Phase two: store the register; its `accepted` ballot is the round.
     Accept {
-        /// The whole register, never with a withheld value.
-        register: Register,
+        /// The whole register, never with a withheld value; shared by the messages to all replicas.
+        register: Arc<Register>,
         /// The reading of the proposer's next ballot, above this one's, if it would like that promised at once
         /// (piggybacked promise).
         next: Option<Hlc>,

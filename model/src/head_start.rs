@@ -57,7 +57,7 @@ impl Kept {
         if let RequestBody::Accept { register, next } = body
             && self.rules == HeadStarts::OnOneWord
         {
-            self.proposed = next.map(|next| (register.clone(), next));
+            self.proposed = next.map(|next| (Register::clone(register), next));
             *next = next.filter(|_| first);
         }
     }

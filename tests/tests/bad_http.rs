@@ -133,12 +133,14 @@ async fn headers_beyond_the_limit_are_refused() {
     let status = large.status();
     assert!(matches!(status, None | Some(431)), "{status:?}");
 
-    let mut many = scene.raw();
-    many.write("PUT /v1/kv/anchor HTTP/1.1\r\nhost: x\r\n");
-    for number in 0..2_000 {
-        many.write(format!("h{number}: x\r\n"));
+    for number in [80, 2_000] {
+        let mut many = scene.raw();
+        many.write("PUT /v1/kv/anchor HTTP/1.1\r\nhost: x\r\n");
+        for number in 0..number {
+            many.write(format!("h{number}: x\r\n"));
+        }
+        assert_eq!(many.write("\r\n").status(), Some(431), "{number}");
     }
-    assert_eq!(many.write("\r\n").status(), Some(431));
     scene.must_be_unharmed().await;
 }
 

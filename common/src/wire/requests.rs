@@ -1,5 +1,7 @@
 //! A batch of requests from a router to a node.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use roundtable_consensus::{Content, Hlc, Key, PartitionId, Request, RequestBody};
 
@@ -125,7 +127,7 @@ fn read(reader: &mut Reader<'_>) -> Result<Request, WireError> {
             grows: has(flag::GROWS),
         },
         tag::ACCEPT => RequestBody::Accept {
-            register: read_whole_register(reader)?,
+            register: Arc::new(read_whole_register(reader)?),
             next: if has(flag::NEXT) { Some(Hlc(reader.u64("next ballot's reading")?)) } else { None },
         },
         tag::READ => RequestBody::Read { want_value: has(flag::WANT_VALUE) },

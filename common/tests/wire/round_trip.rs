@@ -71,7 +71,7 @@ fn decoded_keys_and_values_share_the_body() {
         partition: PartitionId(0),
         done: true,
         key: Key::new("a-key").unwrap(),
-        body: RequestBody::Accept { register: put("a-value".into()), next: None },
+        body: RequestBody::Accept { register: put("a-value".into()).into(), next: None },
     };
     let body = wire::encode_requests(&samples::target(), &[request]);
     let (_, requests) = wire::decode_requests(body.clone()).unwrap();
@@ -125,7 +125,7 @@ fn register_to_accept_without_its_value_is_refused() {
         partition: PartitionId(0),
         done: true,
         key: Key::new("k").unwrap(),
-        body: RequestBody::Accept { register: put("v".into()).without_value(), next: None },
+        body: RequestBody::Accept { register: put("v".into()).without_value().into(), next: None },
     };
     let refused = wire::decode_requests(wire::encode_requests(&samples::target(), &[request])).unwrap_err();
     assert!(refused.to_string().contains("withheld"), "{refused}");

@@ -106,7 +106,7 @@ fn register_bytes() -> Bytes {
 fn requests() -> Vec<Request> {
     let bodies = [
         RequestBody::Prepare { ballot: ballot(100, 0x11), want_value: true, grows: true },
-        RequestBody::Accept { register: plain(), next: Some(Hlc(0x0102_0304_0506_0708)) },
+        RequestBody::Accept { register: plain().into(), next: Some(Hlc(0x0102_0304_0506_0708)) },
         RequestBody::Read { want_value: false },
         RequestBody::Fetch { accepted: ballot(90, 0x22) },
     ];

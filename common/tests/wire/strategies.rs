@@ -97,8 +97,10 @@ fn request_body() -> impl Strategy<Value = RequestBody> {
     prop_oneof![
         (ballot(), any::<bool>(), any::<bool>())
             .prop_map(|(ballot, want_value, grows)| RequestBody::Prepare { ballot, want_value, grows }),
-        (whole_register(), any::<Option<u64>>())
-            .prop_map(|(register, next)| RequestBody::Accept { register, next: next.map(Hlc) }),
+        (whole_register(), any::<Option<u64>>()).prop_map(|(register, next)| RequestBody::Accept {
+            register: register.into(),
+            next: next.map(Hlc)
+        }),
         any::<bool>().prop_map(|want_value| RequestBody::Read { want_value }),
         ballot().prop_map(|accepted| RequestBody::Fetch { accepted }),
     ]

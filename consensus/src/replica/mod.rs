@@ -230,7 +230,7 @@ impl<P: PromiseTable> Replica<P> {
         &mut self,
         conditions: &Conditions,
         place: &Place,
-        register: Register,
+        register: Arc<Register>,
         next: Option<Hlc>,
         lookup: Option<Lookup>,
         out: &mut Handled,
@@ -280,7 +280,7 @@ impl<P: PromiseTable> Replica<P> {
     fn store(
         &mut self,
         place: &Place,
-        register: Register,
+        register: Arc<Register>,
         head: &Head,
         replaced: &Head,
         out: &mut Handled,
@@ -290,8 +290,11 @@ impl<P: PromiseTable> Replica<P> {
         assert!(from < to, "the accepted ballot would go from {from} to {to}");
         assert!(to < self.horizon.written(), "{to} would be accepted at or above the horizon");
         // A copy of its own if it stays: the value is a slice of the message.
-        let register = if self.recent.keeps(head.spilled) { register.detached() } else { register };
-        let register = Arc::new(register);
+        let register = if self.recent.keeps(head.spilled) {
+            Arc::new(Arc::unwrap_or_clone(register).detached())
+        } else {
+            register
+        };
         let write = Write::Accept {
             partition: place.partition,
             key: place.key.clone(),

@@ -11,6 +11,8 @@
 //!
 //! Source: Denis Rystsov, "CASPaxos: Replicated State Machines without logs", arXiv:1802.07000, section 2.2.1.
 
+use std::sync::Arc;
+
 use super::{Phase, Round, RoundOutput, RoundPlan};
 use crate::apply::{Applied, Attempt, RoundContext, apply};
 use crate::ballot::Ballot;
@@ -112,6 +114,7 @@ impl Round {
                 slot.proposal.attempts.push(attempt);
             }
         }
+        let register = Arc::new(register);
         self.phase = Phase::Accept { answers, register, sent: Vec::new(), tally: Tally::default() };
         let enough = self.replicas.is_quorum(&usable);
         self.accept_further(|node| !enough || usable(node), out);

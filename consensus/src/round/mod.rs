@@ -87,7 +87,7 @@ enum Phase {
     /// Asking to store the proposal.
     Accept {
         answers: Vec<Answer>,
-        register: Register,
+        register: Arc<Register>,
         sent: Vec<NodeIndex>,
         /// Those that accepted, each with whether it promised the next ballot too.
         tally: Tally<Word<bool>>,

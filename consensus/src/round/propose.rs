@@ -1,5 +1,7 @@
 //! From the promises to the proposal: what phase one found, what it proves by itself, what phase two sends.
 
+use std::sync::Arc;
+
 use super::refusal::RoundFailure;
 use super::{HeadStart, Phase, Progress, Round, RoundOutput};
 use crate::apply::{Applied, Proposal, RoundContext, apply, refusal};
@@ -91,7 +93,7 @@ impl Round {
         for node in self.replicas.members().iter().copied() {
             if !sent.contains(&node) && whom(node) {
                 sent.push(node);
-                let body = RequestBody::Accept { register: register.clone(), next: self.next };
+                let body = RequestBody::Accept { register: Arc::clone(register), next: self.next };
                 out.sends.push((node, body));
             }
         }
@@ -139,7 +141,8 @@ impl Round {
         if let Some(next) = self.next
             && self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(true))))
         {
-            self.head_start = Some(HeadStart { ballot: Ballot::new(next, self.ballot.proposer), register });
+            let ballot = Ballot::new(next, self.ballot.proposer);
+            self.head_start = Some(HeadStart { ballot, register: Arc::unwrap_or_clone(register) });
         }
         Progress::Chosen(std::mem::take(&mut self.slots).iter().map(|slot| slot.token).zip(answers).collect())
     }

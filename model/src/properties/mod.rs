@@ -37,7 +37,7 @@ pub(crate) fn of(reaches: &[Reach]) -> Vec<Property<Protocol>> {
 fn agreement(state: &State) -> bool {
     let stored = state.acceptors.iter().filter_map(|acceptor| acceptor.disk.as_ref());
     let sent = state.network.under_way.values().filter_map(|body| match body {
-        RequestBody::Accept { register, .. } => Some(register),
+        RequestBody::Accept { register, .. } => Some(&**register),
         _ => None,
     });
     let registers: Vec<&Register> = stored.chain(sent).chain(state.lineage.chosen.values()).collect();

@@ -24,8 +24,6 @@ use crate::http::service::serve;
 
 /// The most that one connection buffers; longer headers end it with 431.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
-/// Headers that are read before they are judged, so that the refusal can say more than a status.
-const HEADERS_READ_MAX: usize = 512;
 /// Refused connections that are told so at once; further ones are closed without a word.
 const REFUSALS_MAX: usize = 64;
 /// How long a refused connection may take to read its answer.
@@ -148,7 +146,6 @@ fn connection(
         .timer(TokioTimer::new())
         .header_read_timeout(idle_timeout)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .max_headers(HEADERS_READ_MAX)
         .half_close(true)
         .serve_connection(TokioIo::new(stream), service)
 }

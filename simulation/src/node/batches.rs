@@ -63,7 +63,7 @@ impl Process {
         let mut parts: Vec<Vec<(usize, Request)>> = self.shards.iter().map(|_| Vec::new()).collect();
         for (place, (request, refusal)) in requests.enumerate() {
             if let RequestBody::Accept { register, .. } = &request.body {
-                batch.accepts.insert(place, (request.key.clone(), register.clone()));
+                batch.accepts.insert(place, (request.key.clone(), Register::clone(register)));
             }
             batch.replies.push(refusal.map(|rejection| rejected(request.id, rejection)));
             let key_hash = u128::from(hash(self.hash_seed, request.key.as_bytes()));

@@ -1,5 +1,7 @@
 //! Batches: what waits for a node leaves together, and what comes back goes to the coordinators that asked.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use roundtable_common::wire::{Refused, decode_replies, encode_requests};
 use roundtable_consensus::{Key, Lane, NodeIndex, Now, Register, Reply, Request, RequestBody};
@@ -121,7 +123,7 @@ impl Service {
 
 fn accepted(request: Request) -> Option<(Key, Register)> {
     match request.body {
-        RequestBody::Accept { register, .. } => Some((request.key, register)),
+        RequestBody::Accept { register, .. } => Some((request.key, Arc::unwrap_or_clone(register))),
         _ => None,
     }
 }

@@ -209,7 +209,7 @@ pub(crate) fn request(id: u64, key: &Key, body: RequestBody) -> Request {
 }
 
 pub(crate) fn accept(register: Register) -> RequestBody {
-    RequestBody::Accept { register, next: None }
+    RequestBody::Accept { register: register.into(), next: None }
 }
 
 pub(crate) async fn batch(address: SocketAddr, target: &Target, requests: &[Request]) -> ReplyBatch {

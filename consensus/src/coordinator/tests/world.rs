@@ -46,13 +46,13 @@ impl Acceptor {
                 assert!(!matches!(new.content, Content::Withheld { .. }));
                 let held = register.accepted.max(*promise);
                 if new.accepted >= held {
-                    assert!(new.accepted > register.accepted || new == register, "one ballot, one register");
+                    assert!(new.accepted > register.accepted || *new == register, "one ballot, one register");
                     let next = next.map(|next| Ballot::new(next, new.accepted.proposer));
                     assert!(next.is_none_or(|next| next > new.accepted), "the next ballot is above this one");
                     let next = next.filter(|next| *promise <= *next);
                     *promise = next.unwrap_or(*promise);
                     let next_promised = next.is_some();
-                    *stored = Some(new);
+                    *stored = Some(Arc::unwrap_or_clone(new));
                     ReplyBody::Accepted { next_promised }
                 } else {
                     ReplyBody::Rejected(Rejection::Outbid(held))

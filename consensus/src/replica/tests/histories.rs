@@ -69,7 +69,7 @@ fn body_of(ask: Ask) -> RequestBody {
         }
         Ask::Accept { round, ahead } => {
             let next = ahead.map(|ahead| ballot_of(round + 3 * ahead).hlc);
-            RequestBody::Accept { register: register_of(ballot_of(round)), next }
+            RequestBody::Accept { register: register_of(ballot_of(round)).into(), next }
         }
         Ask::Read { want_value } => RequestBody::Read { want_value },
         Ask::Fetch { round } => RequestBody::Fetch { accepted: ballot_of(round) },

@@ -164,7 +164,7 @@ fn accept_with_the_next_ballot_promised_spares_the_next_prepare() {
     let next = ballot(NOW_MS + 3);
     let rival = Ballot::new(next.hlc, ProposerId(0));
     let with_next =
-        |ballot| RequestBody::Accept { register: register(ballot, Some(1)), next: Some(next.hlc) };
+        |ballot| RequestBody::Accept { register: register(ballot, Some(1)).into(), next: Some(next.hlc) };
     assert_eq!(shell.settle(&k, with_next(first)), ReplyBody::Accepted { next_promised: true });
     assert_eq!(shell.settle(&k, prepare(rival)), outbid(next));
     assert_eq!(shell.settle(&k, with_next(first)), ReplyBody::Accepted { next_promised: true }, "repeated");
@@ -176,7 +176,7 @@ fn accept_with_the_next_ballot_promised_spares_the_next_prepare() {
 fn next_ballot_is_not_promised_over_a_higher_promise_or_beyond_the_skew() {
     let (mut shell, k) = (warm(), key("k"));
     let with_next = |ballot: Ballot| RequestBody::Accept {
-        register: register(ballot, Some(1)),
+        register: register(ballot, Some(1)).into(),
         next: Some(Hlc(ballot.hlc.0 + 1)),
     };
     shell.settle(&k, accept(ballot(NOW_MS)));
@@ -193,7 +193,10 @@ fn promise_of_the_next_ballot_waits_for_a_horizon_above_it() {
     shell.conditions.now_ms = last_below.hlc.millis();
     shell.batch(vec![request(
         &k,
-        RequestBody::Accept { register: register(last_below, None), next: Some(shell.disk.horizon.hlc) },
+        RequestBody::Accept {
+            register: register(last_below, None).into(),
+            next: Some(shell.disk.horizon.hlc),
+        },
     )]);
     assert_eq!(shell.queued(), 2, "a horizon and the register");
     shell.commit(1);
@@ -209,8 +212,10 @@ fn promise_of_the_next_ballot_to_a_repeated_accept_waits_for_the_horizon_too() {
     let last_below = Ballot::new(Hlc(shell.disk.horizon.hlc.0 - 1), ProposerId(1));
     shell.conditions.now_ms = last_below.hlc.millis();
     shell.settle(&k, accept(last_below));
-    let with_next =
-        RequestBody::Accept { register: register(last_below, Some(1)), next: Some(shell.disk.horizon.hlc) };
+    let with_next = RequestBody::Accept {
+        register: register(last_below, Some(1)).into(),
+        next: Some(shell.disk.horizon.hlc),
+    };
     assert_eq!(shell.ask(&k, with_next), None);
     shell.commit(1);
     assert_eq!(shell.told.last().unwrap().1.body, ReplyBody::Accepted { next_promised: true });
@@ -220,7 +225,7 @@ fn promise_of_the_next_ballot_to_a_repeated_accept_waits_for_the_horizon_too() {
 #[test]
 fn value_is_told_only_when_asked_for_and_its_place_is_tracked() {
     let (mut shell, k) = (warm(), key("k"));
-    let big = RequestBody::Accept { register: register(ballot(NOW_MS), Some(5)), next: None };
+    let big = RequestBody::Accept { register: register(ballot(NOW_MS), Some(5)).into(), next: None };
     shell.settle(&k, big);
     let read = |want_value| RequestBody::Read { want_value };
     assert_eq!(needs(&shell, &k, read(false)), ReadNeed::Head);
@@ -233,7 +238,7 @@ fn value_is_told_only_when_asked_for_and_its_place_is_tracked() {
         let next = ballot(NOW_MS + step);
         shell.ask(&k, prepare(next));
         let promised = (step % 2 == 0).then(|| Hlc(next.hlc.0 + 1));
-        shell.ask(&k, RequestBody::Accept { register: register(next, bytes), next: promised });
+        shell.ask(&k, RequestBody::Accept { register: register(next, bytes).into(), next: promised });
     }
     shell.commit(usize::MAX);
     assert!(shell.disk.registers[&k].spilled);
@@ -243,7 +248,7 @@ fn value_is_told_only_when_asked_for_and_its_place_is_tracked() {
 fn disk_reserve_refuses_growth_at_the_first_phase_and_at_half_of_it_at_the_second() {
     let (mut shell, k) = (warm(), key("k"));
     let growing = |ballot| RequestBody::Prepare { ballot, want_value: false, grows: true };
-    let sized = |ballot, bytes| RequestBody::Accept { register: register(ballot, bytes), next: None };
+    let sized = |ballot, bytes| RequestBody::Accept { register: register(ballot, bytes).into(), next: None };
     let refused = ReplyBody::Rejected(Rejection::DiskReserve);
     shell.settle(&k, sized(ballot(NOW_MS), Some(3)));
     shell.conditions.disk = DiskSpace::Low;
@@ -280,7 +285,7 @@ fn absent_key_takes_part_in_nothing_at_or_below_the_purge_floor() {
 #[test]
 fn accept_of_a_key_purged_since_its_prepare_is_refused_at_or_below_the_floor() {
     let (mut shell, k) = (warm(), key("k"));
-    let tombstone = RequestBody::Accept { register: register(ballot(NOW_MS), None), next: None };
+    let tombstone = RequestBody::Accept { register: register(ballot(NOW_MS), None).into(), next: None };
     shell.settle(&k, tombstone);
     shell.settle(&k, prepare(ballot(NOW_MS + 5)));
     shell.disk.registers.remove(&k);
@@ -343,7 +348,7 @@ fn reading_that_contradicts_a_promise_stops_the_process() {
 fn withheld_value_in_an_accept_stops_the_process() {
     let register = withheld(ballot(NOW_MS), 3);
     assert!(matches!(register.content, Content::Withheld { value_bytes: 3 }));
-    warm().settle(&key("k"), RequestBody::Accept { register, next: None });
+    warm().settle(&key("k"), RequestBody::Accept { register: register.into(), next: None });
 }
 
 #[test]

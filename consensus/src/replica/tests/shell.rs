@@ -227,5 +227,5 @@ pub(super) fn prepare(ballot: Ballot) -> RequestBody {
 }
 
 pub(super) fn accept(ballot: Ballot) -> RequestBody {
-    RequestBody::Accept { register: register(ballot, Some(1)), next: None }
+    RequestBody::Accept { register: register(ballot, Some(1)).into(), next: None }
 }
