@@ -73,7 +73,7 @@ impl Config {
             listen: set.get_optional::<Listen>("listen", HOST_PORT).map(|Listen(address)| address),
             store: StoreOptions {
                 block_cache_bytes: set.get_within("block_cache", mib(192), mib(8)..=gib(1024)).as_usize(),
-                write_buffer_bytes: set.get_within("write_buffer", mib(64), mib(4)..=gib(64)).as_usize(),
+                write_buffer_bytes: set.get_within("write_buffer", mib(128), mib(4)..=gib(64)).as_usize(),
                 sync_each_commit: durability == Durability::Sync,
                 background_jobs: set.get_within("background_jobs", 2, 1..=64),
             },

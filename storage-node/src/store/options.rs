@@ -27,7 +27,7 @@ impl Default for StoreOptions {
     fn default() -> Self {
         Self {
             block_cache_bytes: 192 * MIB,
-            write_buffer_bytes: 64 * MIB,
+            write_buffer_bytes: 128 * MIB,
             sync_each_commit: true,
             background_jobs: 2,
         }
