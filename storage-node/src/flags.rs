@@ -28,7 +28,7 @@ flags! {
     register_cache: "ROUNDTABLE_NODE_REGISTER_CACHE", "SIZE";
     /// Memory for blocks read from disk [default: 192 MiB]
     block_cache: "ROUNDTABLE_NODE_BLOCK_CACHE", "SIZE";
-    /// Memory for recent writes [default: 64 MiB]
+    /// Memory for recent writes [default: 128 MiB]
     write_buffer: "ROUNDTABLE_NODE_WRITE_BUFFER", "SIZE";
     /// Threads for flushing and compaction [default: 2]
     background_jobs: "ROUNDTABLE_NODE_BACKGROUND_JOBS", "COUNT";

@@ -133,13 +133,13 @@ async fn headers_beyond_the_limit_are_refused() {
     let status = large.status();
     assert!(matches!(status, None | Some(431)), "{status:?}");
 
-    for number in [80, 2_000] {
+    for headers in [80, 2_000] {
         let mut many = scene.raw();
         many.write("PUT /v1/kv/anchor HTTP/1.1\r\nhost: x\r\n");
-        for number in 0..number {
+        for number in 0..headers {
             many.write(format!("h{number}: x\r\n"));
         }
-        assert_eq!(many.write("\r\n").status(), Some(431), "{number}");
+        assert_eq!(many.write("\r\n").status(), Some(431), "{headers}");
     }
     scene.must_be_unharmed().await;
 }
