@@ -1,6 +1,6 @@
-//! The column families by name.
+//! The column families by name, and all of them together.
 
-use rocksdb::{ColumnFamily, DB};
+use rocksdb::{ColumnFamily, DB, FlushOptions};
 
 /// `partition | key` → the register, its value inline if it is short.
 pub const REGISTERS: &str = "registers";
@@ -17,4 +17,12 @@ pub const META: &str = "meta";
 /// When the database was opened without it: every way of opening names all families.
 pub(super) fn family<'a>(db: &'a DB, name: &'static str) -> &'a ColumnFamily {
     db.cf_handle(name).unwrap_or_else(|| unreachable!("the store is opened with the column family {name}"))
+}
+
+/// Writes everything from memory into sorted files; returns when it is durable.
+pub(super) fn flush_all(db: &DB) -> Result<(), rocksdb::Error> {
+    let families = [REGISTERS, VALUES, LOG, META].map(|name| family(db, name));
+    let mut options = FlushOptions::default();
+    options.set_wait(true);
+    db.flush_cfs_opt(&families, &options)
 }

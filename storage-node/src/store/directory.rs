@@ -8,6 +8,7 @@ use super::identity;
 
 const LOCK_NAME: &str = "LOCK";
 const DATABASE_NAME: &str = "db";
+const JOURNAL_NAME: &str = "journal";
 
 /// A data directory that this process holds until the value is dropped.
 #[derive(Debug)]
@@ -77,6 +78,12 @@ impl Directory {
         self.path.join(DATABASE_NAME)
     }
 
+    /// Where the journal lies.
+    #[must_use]
+    pub fn journal(&self) -> PathBuf {
+        self.path.join(JOURNAL_NAME)
+    }
+
     /// Whether a database was ever made here and is still here.
     #[must_use]
     pub fn has_database(&self) -> bool {
@@ -104,6 +111,7 @@ fn foreign_file(path: &Path) -> io::Result<Option<String>> {
     let ours = |name: &str| {
         name == LOCK_NAME
             || name == DATABASE_NAME
+            || name == JOURNAL_NAME
             || name == "lost+found"
             || name.starts_with(identity::FILE_NAME)
     };

@@ -8,7 +8,7 @@ use rocksdb::{DBRawIterator, ReadOptions, WriteBatch};
 use super::columns::{LOG, META, family};
 use super::format::{LogEntry, RowError, decode_log_row};
 use super::meta::LOG_FIRST;
-use super::{Store, StoreError};
+use super::{Store, StoreError, SyncWhen};
 
 /// Where the log begins and ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,8 +95,7 @@ impl Store {
         batch.delete_range_cf(log, bounds.first_seq.to_be_bytes(), first_seq.to_be_bytes());
         let record = [first_seq.to_be_bytes(), first_offset.to_be_bytes()].concat();
         batch.put_cf(family(&self.db, META), LOG_FIRST, record);
-        let written = self.db.write_opt(batch, &self.write);
-        self.poison_on_error(written.map_err(StoreError::database("drop the log's start")))?;
+        self.write_batch(batch, SyncWhen::AsOpened)?;
         // Whole files in the range go at once; compaction gives the rest back.
         if let Some(last) = first_seq.checked_sub(1) {
             self.db
@@ -140,7 +139,7 @@ impl Store {
     }
 
     /// Two neighbouring entries of which the second does not follow the first, if there are any. The newest entries
-    /// are looked at, at most [`GAP_CHECK_ENTRIES`]: those that a start may have replayed from the write-ahead log.
+    /// are looked at, at most [`GAP_CHECK_ENTRIES`]: those that a start may have written again from the journal.
     pub(super) fn find_log_gap(&self, bounds: LogBounds) -> Result<Option<(u64, u64)>, StoreError> {
         let start = bounds.next_seq.saturating_sub(GAP_CHECK_ENTRIES).max(bounds.first_seq);
         let mut options = ReadOptions::default();
@@ -176,7 +175,7 @@ impl Store {
     }
 }
 
-/// Entries that a start checks for gaps: more than the write-ahead log can hold of them at its standard size.
+/// Entries that a start checks for gaps: more than the journal can hold of them at its standard size.
 const GAP_CHECK_ENTRIES: u64 = 2_000_000;
 
 fn current_entry(rows: &DBRawIterator<'_>) -> Result<Option<LogEntry>, StoreError> {

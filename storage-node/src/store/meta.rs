@@ -1,13 +1,13 @@
 //! The node's own records: name → bytes, each written with a sync.
 
 use bytes::{Buf, Bytes};
-use rocksdb::{IteratorMode, WriteBatch, WriteOptions};
+use rocksdb::{IteratorMode, WriteBatch};
 use roundtable_common::wire::{decode_adopted, encode_adopted};
 use roundtable_consensus::{Adopted, Ballot, Epoch, StorageId};
 
 use super::columns::{META, family};
 use super::format::{FORMAT_VERSION, RowError, get_ballot, put_ballot};
-use super::{Store, StoreError};
+use super::{Store, StoreError, SyncWhen};
 
 const FORMAT: &[u8] = b"format";
 const STORAGE: &[u8] = b"storage";
@@ -102,7 +102,8 @@ impl Store {
         let meta = family(&self.db, META);
         batch.put_cf(meta, FORMAT, FORMAT_VERSION.to_be_bytes());
         batch.put_cf(meta, STORAGE, storage.0.to_be_bytes());
-        self.write_synced(batch)
+        // Identity and configurations are synced whatever the durability of clients' writes.
+        self.write_batch(batch, SyncWhen::Now)
     }
 
     pub(super) fn meta(&self, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -127,17 +128,7 @@ impl Store {
     fn put_meta(&self, name: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         batch.put_cf(family(&self.db, META), name, bytes);
-        self.write_synced(batch)
-    }
-
-    /// Identity and configurations are synced whatever the durability of clients' writes.
-    fn write_synced(&self, batch: WriteBatch) -> Result<(), StoreError> {
-        self.check_not_poisoned()?;
-        let mut synced = WriteOptions::default();
-        synced.set_sync(true);
-        self.poison_on_error(
-            self.db.write_opt(batch, &synced).map_err(StoreError::database("write a record")),
-        )
+        self.write_batch(batch, SyncWhen::Now)
     }
 }
 

@@ -1,14 +1,16 @@
 //! The store: registers, replication log and the node's own records in one RocksDB.
 //!
 //! One commit is one write batch: registers, long values, log entries and horizons reach the disk together or not
-//! at all. Commits are made by one thread; reads by any. A commit that fails poisons the store: what reached the
-//! disk is not known any more, so nothing is written or answered after it (see Rebello et al., "Can Applications
-//! Recover from fsync Failures?", USENIX ATC 2020).
+//! at all. It is durable in the journal before RocksDB has it in memory, and with it every reader. Commits are made by
+//! one thread; reads by any. A commit that fails poisons the store: what reached the disk is not known any more, so
+//! nothing is written or answered after it (see Rebello et al., "Can Applications Recover from fsync Failures?",
+//! USENIX ATC 2020).
 
 pub mod columns;
 pub mod directory;
 pub mod format;
 pub mod identity;
+mod journal;
 mod log;
 mod meta;
 mod open;
@@ -16,18 +18,18 @@ pub mod options;
 mod read;
 mod scan;
 mod stats;
-pub mod wal_check;
 mod write;
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use rocksdb::{DB, FlushOptions, ReadOptions, WriteOptions};
+use rocksdb::{DB, ReadOptions, WriteBatch};
 use roundtable_consensus::StorageId;
 
-use self::columns::family;
 use self::directory::Directory;
 pub use self::format::{LogEntry, RowError};
+use self::journal::Journal;
+pub use self::journal::JournalError;
 pub use self::log::{LogBounds, LogDropped};
 pub use self::open::OpenError;
 pub use self::options::StoreOptions;
@@ -45,6 +47,9 @@ pub enum StoreError {
         /// What RocksDB said.
         source: rocksdb::Error,
     },
+    /// The journal could not be written.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
     /// A row's bytes are not what this version writes.
     #[error("a row in {column} is damaged ({row}): {source}")]
     Row {
@@ -76,9 +81,10 @@ impl StoreError {
 
 /// An open data directory. Dropping it closes the database and lets go of the directory's lock.
 pub struct Store {
-    // Declared before the directory: the database is closed while the lock is still held.
-    db: DB,
-    write: WriteOptions,
+    // Declared in the order in which they end: the journal's thread uses the database, and the database is closed
+    // while the directory's lock is still held.
+    journal: Mutex<Journal>,
+    db: Arc<DB>,
     /// For reads that must not wait for the disk.
     memory_only: ReadOptions,
     storage: StorageId,
@@ -121,9 +127,7 @@ impl Store {
     /// When the sync fails: the store is poisoned.
     pub fn sync(&self) -> Result<(), StoreError> {
         self.check_not_poisoned()?;
-        self.poison_on_error(
-            self.db.flush_wal(true).map_err(StoreError::database("sync the write-ahead log")),
-        )
+        self.poison_on_error(self.journal().sync().map_err(StoreError::from))
     }
 
     /// Writes everything from memory into sorted files, so that the next start replays nothing.
@@ -132,11 +136,27 @@ impl Store {
     /// When RocksDB says no; what was committed stays committed.
     pub fn flush(&self) -> Result<(), StoreError> {
         self.sync()?;
-        let families = [columns::REGISTERS, columns::VALUES, columns::LOG, columns::META]
-            .map(|name| family(&self.db, name));
-        let mut options = FlushOptions::default();
-        options.set_wait(true);
-        self.db.flush_cfs_opt(&families, &options).map_err(StoreError::database("flush"))
+        let mut journal = self.journal();
+        columns::flush_all(&self.db).map_err(StoreError::database("flush"))?;
+        self.poison_on_error(journal.note_flushed().map_err(StoreError::from))
+    }
+
+    /// The one way into the database: into the journal first, then to readers, in the same order for all writers.
+    fn write_batch(&self, batch: WriteBatch, sync: SyncWhen) -> Result<(), StoreError> {
+        self.check_not_poisoned()?;
+        let mut journal = self.journal();
+        let written = journal.append(batch.data()).and_then(|()| match sync {
+            SyncWhen::AsOpened => Ok(()),
+            SyncWhen::Now => journal.sync(),
+        });
+        self.poison_on_error(written.map_err(StoreError::from).and_then(|()| {
+            self.db.write_without_wal(batch).map_err(StoreError::database("write into the database"))
+        }))
+    }
+
+    fn journal(&self) -> MutexGuard<'_, Journal> {
+        // A thread that panicked in the journal poisons the store: see `poison_on_error`, or the process's fault.
+        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn check_not_poisoned(&self) -> Result<(), StoreError> {
@@ -149,4 +169,13 @@ impl Store {
         }
         result
     }
+}
+
+/// When a write is durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SyncWhen {
+    /// As the store was opened: at once, or at the next [`Store::sync`].
+    AsOpened,
+    /// At once.
+    Now,
 }

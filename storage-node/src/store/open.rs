@@ -1,18 +1,18 @@
 //! Opening a data directory, with everything that must hold before a node may answer from it.
 
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
-use rocksdb::DB;
+use rocksdb::{DB, WriteBatch};
 use roundtable_consensus::StorageId;
 
 use super::directory::{Directory, DirectoryError};
 use super::identity::{Identity, IdentityError};
+use super::journal::{self, Found, Journal, JournalError, JournalOptions};
 use super::log::LogBounds;
-use super::options::{StoreOptions, column_families, database_options, memory_only_options, write_options};
-use super::wal_check::{self, WalError};
-use super::{Store, StoreError};
+use super::options::{StoreOptions, column_families, database_options, journal_options, memory_only_options};
+use super::{Store, StoreError, columns};
 
 /// Why a data directory was not opened. Nothing in it was changed, except that a new one may have been begun.
 #[derive(Debug, thiserror::Error)]
@@ -23,9 +23,9 @@ pub enum OpenError {
     /// The directory's identity could not be read or written.
     #[error(transparent)]
     Identity(#[from] IdentityError),
-    /// The write-ahead log is damaged before its end.
+    /// The journal is damaged before its end, or cannot be written.
     #[error(transparent)]
-    Wal(#[from] WalError),
+    Journal(#[from] JournalError),
     /// There is an identity and no database: the data was lost.
     #[error(
         "the data directory {path} has an identity but no database: its data is lost; start the node under a new id with an empty directory"
@@ -94,28 +94,39 @@ impl Store {
         if identity.is_some() && !directory.has_database() {
             return Err(OpenError::DataLost { path: path.to_owned() });
         }
-        wal_check::check(&directory.database(), identity.is_some())?;
-        let db = open_database(&directory, options, identity.is_none())?;
+        let found = find_journal(&directory, identity, journal_options(options))?;
+        let storage = found.storage();
+        let has_commits = found.has_commits();
+        let db = Arc::new(open_database(&directory, options, identity.is_none())?);
+        let replayed = found.replay(|batch| {
+            db.write_without_wal(WriteBatch::from_data(batch)).map_err(StoreError::database("write again"))
+        })?;
+        if replayed > 0 {
+            // Then the journal begins anew, and no later start has to read this again.
+            columns::flush_all(&db).map_err(StoreError::database("flush"))?;
+            tracing::info!(commits = replayed, "commits from the journal are written into sorted files");
+        }
+        let journal = Journal::resume(found, &db, journal_options(options))?;
         let mut store = Self {
+            journal: Mutex::new(journal),
             db,
-            write: write_options(options),
             memory_only: memory_only_options(),
-            storage: StorageId(0),
+            storage,
             log: Mutex::new(LogBounds::default()),
             poisoned: AtomicBool::new(false),
             directory,
         };
-        store.storage = store.settle_identity(identity)?;
+        store.settle_identity(identity, has_commits)?;
         let bounds = store.read_log_bounds()?;
         store.check_log_gapless(bounds)?;
         store.log = Mutex::new(bounds);
         Ok(store)
     }
 
-    /// Makes file and database agree on the directory's name; a new directory gets one.
+    /// Makes database and file agree with the journal on the directory's name; a new directory gets one.
     ///
     /// The database holds the name durably before the file is written: see [`Identity`].
-    fn settle_identity(&self, identity: Option<Identity>) -> Result<StorageId, OpenError> {
+    fn settle_identity(&self, identity: Option<Identity>, has_commits: bool) -> Result<(), OpenError> {
         let path = self.directory.path();
         let recorded = self.read_birth_record()?;
         match (identity, recorded) {
@@ -126,21 +137,23 @@ impl Store {
                     known: super::format::FORMAT_VERSION,
                 })
             }
-            (Some(file), Some(record)) if file.storage == record.storage => Ok(file.storage),
-            (Some(file), found) => Err(OpenError::Mixed {
+            (_, Some(record)) if record.storage != self.storage => Err(OpenError::Mixed {
+                path: path.to_owned(),
+                identity: self.storage,
+                database: record.storage.to_string(),
+            }),
+            (Some(_), Some(_)) => Ok(()),
+            (None, Some(_)) => Ok(Identity { storage: self.storage }.write(path)?),
+            // The journal tells of a database that isn't here.
+            (_, None) if has_commits => Err(OpenError::DataLost { path: path.to_owned() }),
+            (Some(file), None) => Err(OpenError::Mixed {
                 path: path.to_owned(),
                 identity: file.storage,
-                database: found.map_or_else(|| "none".to_owned(), |record| record.storage.to_string()),
+                database: "none".to_owned(),
             }),
-            (None, Some(record)) => {
-                Identity { storage: record.storage }.write(path)?;
-                Ok(record.storage)
-            }
             (None, None) => {
-                let storage = StorageId(rand::random());
-                self.write_birth_record(storage)?;
-                Identity { storage }.write(path)?;
-                Ok(storage)
+                self.write_birth_record(self.storage)?;
+                Ok(Identity { storage: self.storage }.write(path)?)
             }
         }
     }
@@ -159,4 +172,25 @@ fn open_database(directory: &Directory, options: &StoreOptions, create: bool) ->
     let db_options = database_options(options, create);
     DB::open_cf_descriptors(&db_options, directory.database(), column_families(options))
         .map_err(|source| OpenError::Database { path: directory.path().to_owned(), source })
+}
+
+/// The journal of the directory. One is begun where nothing is yet: before the database, so that a database without a
+/// journal has lost it.
+fn find_journal(
+    directory: &Directory,
+    identity: Option<Identity>,
+    options: JournalOptions,
+) -> Result<Found, OpenError> {
+    let folder = directory.journal();
+    match (journal::find(&folder)?, identity) {
+        (Some(found), Some(identity)) if found.storage() != identity.storage => {
+            let (one, other) = (found.storage(), identity.storage);
+            Err(JournalError::Mixed { path: folder, one, other }.into())
+        }
+        (Some(found), _) => Ok(found),
+        (None, None) if !directory.has_database() => {
+            Ok(Found::begin(&folder, StorageId(rand::random()), options)?)
+        }
+        (None, _) => Err(JournalError::Missing { path: folder }.into()),
+    }
 }

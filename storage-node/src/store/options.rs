@@ -1,14 +1,16 @@
 //! Every setting of RocksDB, in one place, each with its reason.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, DBRecoveryMode, Options,
-    ReadOptions, ReadTier, WriteOptions,
+    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options, ReadOptions, ReadTier,
 };
 
 use super::columns::{LOG, META, REGISTERS, VALUES};
+use super::journal::{self, JournalOptions};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
+/// Longer segments would gain nothing, and a start would have to read them.
+const SEGMENT_BYTES_MAX: usize = 256 * MIB;
 
 /// What an operator may choose of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,21 +42,12 @@ pub(super) fn database_options(options: &StoreOptions, create: bool) -> Options 
     // Only a directory's first start makes a database: a database that vanished must not come back empty.
     db.create_if_missing(create);
     db.create_missing_column_families(create);
-    // Recovery. `PointInTime` (the default) stops in silence at the first damaged record and drops every synced
-    // write behind it; `SkipAnyCorrupted` is worse; `AbsoluteConsistency` refuses the half-written last record that
-    // every kill leaves. `TolerateCorruptedTail` drops an incomplete last record and refuses a wrong checksum
-    // anywhere. What it cannot tell apart (a damaged length in the last block, a zeroed header) `wal_check` refuses.
-    db.set_wal_recovery_mode(DBRecoveryMode::TolerateCorruptedTailRecords);
-    // A write-ahead log that was synced and then vanished or shrank is noticed at the next start.
-    db.set_track_and_verify_wals_in_manifest(true);
     db.set_paranoid_checks(true);
     db.set_max_background_jobs(i32::from(options.background_jobs));
     // Files are written back while they are made: no burst of dirty pages delays a commit's sync.
     db.set_bytes_per_sync(MIB as u64);
     // One limit over all column families; the largest is flushed when it is reached.
     db.set_db_write_buffer_size(options.write_buffer_bytes);
-    // Bounds the replay at a start, and frees logs that only the rarely flushed `meta` holds back.
-    db.set_max_total_wal_size(4 * options.write_buffer_bytes as u64);
     db.set_max_open_files(open_files_max());
     db.set_max_log_file_size(16 * MIB);
     db.set_keep_log_file_num(4);
@@ -81,10 +74,15 @@ pub(super) fn column_families(options: &StoreOptions) -> Vec<ColumnFamilyDescrip
 }
 
 /// How commits are written.
-pub(super) fn write_options(options: &StoreOptions) -> WriteOptions {
-    let mut write = WriteOptions::default();
-    write.set_sync(options.sync_each_commit);
-    write
+///
+/// A full segment has the database flushed, so half of the write buffers' memory in it means that one half is flushed
+/// while the other is filled.
+pub(super) fn journal_options(options: &StoreOptions) -> JournalOptions {
+    let half = (options.write_buffer_bytes / 2).min(SEGMENT_BYTES_MAX) as u64;
+    JournalOptions {
+        sync_each: options.sync_each_commit,
+        segment_bytes: half.next_multiple_of(journal::BLOCK_BYTES as u64),
+    }
 }
 
 /// How registers are read where nobody may wait for the disk.
@@ -141,7 +139,8 @@ fn compressed(options: &StoreOptions) -> Options {
     family.set_compression_type(DBCompressionType::Lz4);
     family.set_bottommost_compression_type(DBCompressionType::Zstd);
     family.set_level_compaction_dynamic_level_bytes(true);
-    family.set_write_buffer_size(options.write_buffer_bytes / 2);
+    // The journal has it flushed when it is half full; by itself only if that is slow.
+    family.set_write_buffer_size(options.write_buffer_bytes);
     // A third buffer takes writes while two are flushed: commits don't stall on one slow flush.
     family.set_max_write_buffer_number(3);
     family

@@ -10,7 +10,7 @@ use super::format::{
     LogEntry, encode_log_row, encode_register_row, encode_value_row, log_row_bytes, row_key,
 };
 use super::log::LogBounds;
-use super::{Store, StoreError};
+use super::{Store, StoreError, SyncWhen};
 
 /// A commit being put together. Only one exists at a time; dropping it writes nothing.
 pub struct Commit<'a> {
@@ -97,8 +97,7 @@ impl Commit<'_> {
         self.store.check_not_poisoned()?;
         let bytes = self.batch.size_in_bytes() as u64;
         if !self.batch.is_empty() {
-            let written = self.store.db.write_opt(std::mem::take(&mut self.batch), &self.store.write);
-            self.store.poison_on_error(written.map_err(StoreError::database("commit")))?;
+            self.store.write_batch(std::mem::take(&mut self.batch), SyncWhen::AsOpened)?;
         }
         *self.current = self.next;
         Ok(CommitStats { accepts: self.accepts, bytes, log: self.next })

@@ -9,7 +9,7 @@ use http_body_util::Full;
 use hyper::Request as HttpRequest;
 use roundtable_common::wire::{self, Target, decode_replies, encode_requests};
 use roundtable_consensus::{Key, PartitionId, Register, ReplyBody, Request};
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, prlimit};
 
 use crate::process::{NodeProcess, arguments, node_command, write_cluster_file};
 use crate::support::{accept, free_ports, key, next_ballot, open, register, request, send, until};
@@ -130,13 +130,8 @@ async fn node_whose_disk_fails_stops_and_has_kept_every_acknowledged_register() 
     let dir = tempfile::tempdir().unwrap();
     let port = free_ports(1)[0];
     let cluster = write_cluster_file(dir.path(), port);
-    // The system lets no file grow beyond 1 MiB: the write-ahead log's writes fail with EFBIG.
     let mut command = Command::new("sh");
-    command.args([
-        "-c",
-        "trap '' XFSZ; ulimit -f 2048; exec \"$0\" \"$@\"",
-        env!("CARGO_BIN_EXE_roundtable-node"),
-    ]);
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\"", env!("CARGO_BIN_EXE_roundtable-node")]);
     command.args(arguments(dir.path(), &cluster));
     let node = NodeProcess::start(command, port).await;
     let target = node.target().await;
@@ -146,6 +141,10 @@ async fn node_whose_disk_fails_stops_and_has_kept_every_acknowledged_register() 
             tokio::spawn(write_until_gone(writer, node.address, target.clone(), Arc::clone(&acknowledged)))
         })
         .collect();
+    until(async || (acknowledged.lock().unwrap().len() >= 60).then_some(())).await;
+    // From now on the system lets the node write to no file at all: its writes fail with EFBIG.
+    let nothing = Rlimit { current: Some(0), maximum: Some(0) };
+    prlimit(Some(node.pid()), Resource::Fsize, nothing).unwrap();
     for writer in writers {
         writer.await.unwrap();
     }
@@ -170,14 +169,14 @@ async fn node_with_a_damaged_log_does_not_start_and_says_what_to_do() {
     node.signal(Signal::KILL);
     writer.await.unwrap();
     drop(node);
-    let files = fs::read_dir(dir.path().join("data/db")).unwrap().map(|entry| entry.unwrap().path());
-    let log = files.filter(|path| path.extension().is_some_and(|kind| kind == "log")).max().unwrap();
-    let mut bytes = fs::read(&log).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 1;
-    fs::write(&log, bytes).unwrap();
+    for segment in fs::read_dir(dir.path().join("data/journal")).unwrap() {
+        let path = segment.unwrap().path();
+        let mut bytes = fs::read(&path).unwrap();
+        bytes[20] ^= 1;
+        fs::write(&path, bytes).unwrap();
+    }
     let output = node_command(dir.path(), &cluster).output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert!(!output.status.success());
-    assert!(text.contains("write-ahead log") || text.to_lowercase().contains("corruption"), "{text}");
+    assert!(text.contains("the journal") && text.contains("give it a new id"), "{text}");
 }

@@ -3,9 +3,9 @@
 
 mod crash;
 mod founding;
+mod journal;
 mod pipeline;
 mod process;
 mod server;
 mod store;
 mod support;
-mod wal;

@@ -5,7 +5,7 @@ use std::fs;
 use roundtable_consensus::{
     Adopted, Ballot, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, ScanRequest, StorageId,
 };
-use roundtable_node::store::{OpenError, Store, StoreError, StoreOptions};
+use roundtable_node::store::{JournalError, OpenError, Store, StoreError, StoreOptions};
 
 use crate::support::{
     commit, configuration, key, next_ballot, open, register, store_options, tombstone, try_open, value_of,
@@ -288,6 +288,13 @@ fn directory_mixed_from_two_is_refused() {
     drop(open(one.path()));
     drop(open(two.path()));
     fs::copy(one.path().join("IDENTITY"), two.path().join("IDENTITY")).unwrap();
+    let told = try_open(two.path()).unwrap_err();
+    assert!(matches!(told, OpenError::Journal(JournalError::Mixed { .. })), "{told}");
+    // The first's journal as well: only the database is another's now.
+    for segment in fs::read_dir(one.path().join("journal")).unwrap() {
+        let segment = segment.unwrap();
+        fs::copy(segment.path(), two.path().join("journal").join(segment.file_name())).unwrap();
+    }
     let told = try_open(two.path()).unwrap_err();
     assert!(matches!(told, OpenError::Mixed { .. }), "{told}");
 }
