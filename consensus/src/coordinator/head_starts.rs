@@ -1,10 +1,12 @@
 //! The head starts that a coordinator holds: which keys' next rounds may begin at their Accept.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use crate::ballot::Ballot;
 use crate::key::Key;
+use crate::key_map::KeyMap;
 use crate::quorum::ReplicaSet;
 use crate::round::HeadStart;
 
@@ -14,12 +16,21 @@ const VALUE_BYTES_MAX: usize = 256;
 const ENTRY_BYTES: usize = 320;
 
 /// Head starts by key, bounded in bytes: the oldest go first. Losing one costs a round trip and nothing else.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct HeadStarts {
-    held: BTreeMap<Key, Held>,
+    held: KeyMap<Held>,
     /// In the order of their coming, those that were used or replaced included.
-    order: VecDeque<(Ballot, Key)>,
+    order: VecDeque<Place>,
     bytes: usize,
+    /// What the keys' hashes begin with: nobody outside knows it, so nobody can choose keys of one hash.
+    hash_seed: u64,
+}
+
+#[derive(Debug)]
+struct Place {
+    ballot: Ballot,
+    key_hash: u64,
+    key: Key,
 }
 
 #[derive(Debug)]
@@ -30,6 +41,10 @@ struct Held {
 }
 
 impl HeadStarts {
+    pub(super) fn new(hash_seed: u64) -> Self {
+        Self { held: KeyMap::default(), order: VecDeque::new(), bytes: 0, hash_seed }
+    }
+
     /// Keeps one in place of the key's older one.
     pub(super) fn insert(
         &mut self,
@@ -44,34 +59,43 @@ impl HeadStarts {
         }
         let key = key.detached();
         let bytes = cost(&key, &head_start);
-        self.order.push_back((head_start.ballot, key.clone()));
-        self.bytes += bytes;
-        if let Some(replaced) = self.held.insert(key, Held { head_start, replicas, bytes }) {
+        let key_hash = self.hash(&key);
+        self.order.push_back(Place { ballot: head_start.ballot, key_hash, key: key.clone() });
+        if let Some(replaced) = self.held.remove(key_hash, &key) {
             self.bytes -= replaced.bytes;
         }
+        self.bytes += bytes;
+        self.held.insert_new(key_hash, key, Held { head_start, replicas, bytes });
         self.drop_oldest(now_ms, bytes_max);
     }
 
     /// Takes a key's out, whatever comes of it: it counts once, and a round of any other kind voids it.
     pub(super) fn take(&mut self, key: &Key, replicas: &ReplicaSet) -> Option<HeadStart> {
-        let held = self.held.remove(key)?;
+        let held = self.held.remove(self.hash(key), key)?;
         self.bytes -= held.bytes;
         (*held.replicas == *replicas).then_some(held.head_start)
     }
 
     /// Drops what is no longer of use, and the oldest until the others fit.
     fn drop_oldest(&mut self, now_ms: u64, bytes_max: usize) {
-        while let Some((ballot, key)) = self.order.front() {
-            let standing = self.held.get(key).filter(|held| held.head_start.ballot == *ballot);
+        while let Some(Place { ballot, key_hash, key }) = self.order.front() {
+            let standing = self.held.get(*key_hash, key).filter(|held| held.head_start.ballot == *ballot);
             if standing.is_some_and(|held| self.bytes <= bytes_max && held.head_start.is_current(now_ms)) {
                 break;
             }
             if let Some(dropped) = standing.map(|held| held.bytes) {
                 self.bytes -= dropped;
-                self.held.remove(key);
+                self.held.remove(*key_hash, key);
             }
             self.order.pop_front();
         }
+    }
+
+    fn hash(&self, key: &Key) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        self.hash_seed.hash(&mut hasher);
+        key.as_bytes().hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -102,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_head_start_counts_once_and_for_its_replicas_only() {
-        let mut table = HeadStarts::default();
+        let mut table = HeadStarts::new(7);
         table.insert(1_000, &key(1), replicas(0), head_start(1_000, b"v"), 1 << 20);
         assert_eq!(table.take(&key(1), &replicas(0)), Some(head_start(1_000, b"v")));
         assert_eq!(table.take(&key(1), &replicas(0)), None);
@@ -113,7 +137,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_when_there_is_no_room_or_they_are_too_old() {
-        let mut table = HeadStarts::default();
+        let mut table = HeadStarts::new(7);
         let room = 4 * (ENTRY_BYTES + 8);
         for number in 0..10 {
             table.insert(1_000, &key(number), replicas(0), head_start(1_000, b"v"), room);
@@ -127,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_written_again_and_again_leaves_nothing_behind() {
-        let mut table = HeadStarts::default();
+        let mut table = HeadStarts::new(7);
         for round in 0..10_000 {
             table.insert(1_000 + round, &key(1), replicas(0), head_start(1_000 + round, b"v"), 1 << 20);
             assert!(table.take(&key(1), &replicas(0)).is_some());
@@ -138,7 +162,7 @@ mod tests {
 
     #[test]
     fn a_long_value_is_withheld() {
-        let mut table = HeadStarts::default();
+        let mut table = HeadStarts::new(7);
         table.insert(1_000, &key(1), replicas(0), head_start(1_000, &[7; 1024]), 1 << 20);
         let taken = table.take(&key(1), &replicas(0)).unwrap();
         assert_eq!(taken.register.content, Content::Withheld { value_bytes: 1024 });

@@ -116,13 +116,14 @@ impl Coordinator {
         assert!(config.slots_per_round_max >= 1, "a round needs room for an operation");
         let mut rng = Rng::new(seed);
         let clock = HybridClock::new(config.skew_ms_max, Rng::new(rng.next_u64()));
+        let head_starts = HeadStarts::new(rng.next_u64());
         Self {
             config,
             clock,
             rng,
             pace: Pace::new(),
             entries: BTreeMap::new(),
-            head_starts: HeadStarts::default(),
+            head_starts,
             clients: BTreeMap::new(),
             held_bytes: 0,
             deadlines: BTreeSet::new(),

@@ -1,7 +1,7 @@
 //! The node's own records: name → bytes, each written with a sync.
 
 use bytes::{Buf, Bytes};
-use rocksdb::{IteratorMode, WriteBatch};
+use rocksdb::{DB, IteratorMode, WriteBatch};
 use roundtable_common::wire::{decode_adopted, encode_adopted};
 use roundtable_consensus::{Adopted, Ballot, Epoch, StorageId};
 
@@ -85,18 +85,6 @@ impl Store {
         batch.put_cf(family(&self.db, META), name, bytes);
     }
 
-    pub(super) fn read_birth_record(&self) -> Result<Option<BirthRecord>, StoreError> {
-        let Some(mut format) = self.meta(FORMAT)? else { return Ok(None) };
-        if format.len() != 4 {
-            return Err(damaged(FORMAT, RowError::Short(format.len())));
-        }
-        let mut storage = self.meta(STORAGE)?.unwrap_or_default();
-        if storage.len() != 16 {
-            return Err(damaged(STORAGE, RowError::Short(storage.len())));
-        }
-        Ok(Some(BirthRecord { format: format.get_u32(), storage: StorageId(storage.get_u128()) }))
-    }
-
     pub(super) fn write_birth_record(&self, storage: StorageId) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         let meta = family(&self.db, META);
@@ -107,9 +95,7 @@ impl Store {
     }
 
     pub(super) fn meta(&self, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
-        let found =
-            self.db.get_cf(family(&self.db, META), name).map_err(StoreError::database("read a record"))?;
-        Ok(found.map(Bytes::from))
+        read(&self.db, name)
     }
 
     fn meta_with_prefix(&self, prefix: &[u8]) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
@@ -130,6 +116,24 @@ impl Store {
         batch.put_cf(family(&self.db, META), name, bytes);
         self.write_batch(batch, SyncWhen::Now)
     }
+}
+
+/// What the database was made as; `None` if that was never finished.
+pub(super) fn read_birth_record(db: &DB) -> Result<Option<BirthRecord>, StoreError> {
+    let Some(mut format) = read(db, FORMAT)? else { return Ok(None) };
+    if format.len() != 4 {
+        return Err(damaged(FORMAT, RowError::Short(format.len())));
+    }
+    let mut storage = read(db, STORAGE)?.unwrap_or_default();
+    if storage.len() != 16 {
+        return Err(damaged(STORAGE, RowError::Short(storage.len())));
+    }
+    Ok(Some(BirthRecord { format: format.get_u32(), storage: StorageId(storage.get_u128()) }))
+}
+
+fn read(db: &DB, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
+    let found = db.get_cf(family(db, META), name).map_err(StoreError::database("read a record"))?;
+    Ok(found.map(Bytes::from))
 }
 
 fn decode_configuration(name: &[u8], bytes: Bytes) -> Result<Adopted, StoreError> {

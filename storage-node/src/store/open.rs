@@ -8,9 +8,11 @@ use rocksdb::{DB, WriteBatch};
 use roundtable_consensus::StorageId;
 
 use super::directory::{Directory, DirectoryError};
+use super::format::FORMAT_VERSION;
 use super::identity::{Identity, IdentityError};
 use super::journal::{self, Found, Journal, JournalError, JournalOptions};
 use super::log::LogBounds;
+use super::meta::{BirthRecord, read_birth_record};
 use super::options::{StoreOptions, column_families, database_options, journal_options, memory_only_options};
 use super::{Store, StoreError, columns};
 
@@ -98,6 +100,8 @@ impl Store {
         let storage = found.storage();
         let has_commits = found.has_commits();
         let db = Arc::new(open_database(&directory, options, identity.is_none())?);
+        // Before the journal is written into it: that would give another's database this directory's name.
+        check_birth_record(path, storage, read_birth_record(&db)?)?;
         let replayed = found.replay(|batch| {
             db.write_without_wal(WriteBatch::from_data(batch)).map_err(StoreError::database("write again"))
         })?;
@@ -123,25 +127,12 @@ impl Store {
         Ok(store)
     }
 
-    /// Makes database and file agree with the journal on the directory's name; a new directory gets one.
+    /// Gives a new directory its name, or finishes what an interrupted first start began.
     ///
     /// The database holds the name durably before the file is written: see [`Identity`].
     fn settle_identity(&self, identity: Option<Identity>, has_commits: bool) -> Result<(), OpenError> {
         let path = self.directory.path();
-        let recorded = self.read_birth_record()?;
-        match (identity, recorded) {
-            (_, Some(record)) if record.format != super::format::FORMAT_VERSION => {
-                Err(OpenError::UnknownVersion {
-                    path: path.to_owned(),
-                    found: record.format,
-                    known: super::format::FORMAT_VERSION,
-                })
-            }
-            (_, Some(record)) if record.storage != self.storage => Err(OpenError::Mixed {
-                path: path.to_owned(),
-                identity: self.storage,
-                database: record.storage.to_string(),
-            }),
+        match (identity, read_birth_record(&self.db)?) {
             (Some(_), Some(_)) => Ok(()),
             (None, Some(_)) => Ok(Identity { storage: self.storage }.write(path)?),
             // The journal tells of a database that isn't here.
@@ -165,6 +156,23 @@ impl Store {
                 Err(OpenError::LogGap { path: self.directory.path().to_owned(), before, after })
             }
         }
+    }
+}
+
+/// A database that was finished has this format and the name that the journal has.
+fn check_birth_record(path: &Path, storage: StorageId, found: Option<BirthRecord>) -> Result<(), OpenError> {
+    match found {
+        Some(record) if record.format != FORMAT_VERSION => Err(OpenError::UnknownVersion {
+            path: path.to_owned(),
+            found: record.format,
+            known: FORMAT_VERSION,
+        }),
+        Some(record) if record.storage != storage => Err(OpenError::Mixed {
+            path: path.to_owned(),
+            identity: storage,
+            database: record.storage.to_string(),
+        }),
+        Some(_) | None => Ok(()),
     }
 }
 

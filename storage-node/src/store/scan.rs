@@ -1,7 +1,7 @@
 //! Reading the registers of many keys in key order, from one snapshot.
 //!
-//! A snapshot shows what is synced and nothing else: RocksDB makes a commit visible after its write-ahead log is
-//! synced, and a commit that fails never. It shows every commit that was answered before the scan began, because a
+//! A snapshot shows what is synced and nothing else: a commit is given to RocksDB after the journal holds it
+//! durably, and one that fails never. It shows every commit that was answered before the scan began, because a
 //! commit returns only when it is visible.
 
 use std::cmp::{Ordering, Reverse};

@@ -61,9 +61,11 @@ fn segment_in_use(dir: &Path) -> (PathBuf, Vec<usize>) {
     let of = |path: PathBuf| {
         let bytes = fs::read(&path).unwrap();
         let (mut at, mut records) = (BLOCK_BYTES, Vec::new());
-        while bytes[at..at + 8] != [0; 8] {
+        while let Some((checksum, rest)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk::<8>)
+            && *checksum != [0; 8]
+        {
             records.push(at);
-            let payload = u32::from_be_bytes(bytes[at + 8..at + 12].try_into().unwrap()) as usize;
+            let payload = u32::from_be_bytes(*rest.first_chunk().unwrap()) as usize;
             at += (32 + payload).next_multiple_of(BLOCK_BYTES);
         }
         (path, records)
