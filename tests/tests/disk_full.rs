@@ -93,3 +93,53 @@ async fn disk_full_at_once_loses_nothing_that_was_acknowledged() {
 async fn disk_full_beyond_the_reserve_loses_nothing_that_was_acknowledged() {
     nothing_acknowledged_is_lost("16 MiB").await;
 }
+
+/// With n3 dead every put is a commit of n2's. Enough of them on a full disk, and its journal goes on in the next
+/// segment, so the database is to be flushed and cannot be.
+#[tokio::test(flavor = "multi_thread")]
+async fn node_outlives_a_full_disk_on_which_its_database_cannot_be_flushed() {
+    /// More than the first segment of a journal has blocks, fewer than the first two.
+    const PUTS_ON_THE_FULL_DISK: usize = 400;
+    /// More than the next two segments have: they are only there if the first is freed and more are made.
+    const PUTS_AFTERWARDS: usize = 2_000;
+    let disk = match Disk::new(DISK_BYTES) {
+        Ok(disk) => disk,
+        Err(error) => return println!("skipped: no disk of its own: {error}"),
+    };
+    let node_env = vec![("ROUNDTABLE_NODE_FREE_BYTES_MIN", "0".to_owned())];
+    let mut cluster = Cluster::prepare(&Layout { node_env, ..Layout::default() });
+    cluster.node(2).set_flag("--data-dir", &disk.folder().display().to_string());
+    cluster.start_all();
+    cluster.ready().await;
+    cluster.node(3).kill();
+    let router = cluster.router(1);
+    let put = async |number: usize| {
+        let put = router.put(format!("k{number}"), number.to_string());
+        put.query("timeout", "20s").send().await.must_be(201);
+    };
+    put(0).await;
+    let second_segment = disk.folder().join("journal/0002.journal");
+    eventually("the journal's second segment", async || second_segment.exists().then_some(())).await;
+    disk.fill().unwrap();
+    for number in 1..=PUTS_ON_THE_FULL_DISK {
+        put(number).await;
+    }
+    let read = router.read("k1").send().await.must_be(200);
+    assert_eq!(read.text(), "1", "what is there can be read");
+    disk.relieve().unwrap();
+    for number in PUTS_ON_THE_FULL_DISK + 1..=PUTS_ON_THE_FULL_DISK + PUTS_AFTERWARDS {
+        put(number).await;
+    }
+    assert!(cluster.node(2).exited().is_none(), "it has room and serves");
+    cluster.node(2).kill();
+    cluster.node(2).start();
+    cluster.node(3).start();
+    cluster.ready().await;
+    cluster.node(1).kill();
+    for number in 0..=PUTS_ON_THE_FULL_DISK + PUTS_AFTERWARDS {
+        let read = async || router.read(format!("k{number}")).try_send().await.ok();
+        let found =
+            eventually("a read without n1", async || read().await.filter(|read| read.status != 503)).await;
+        assert_eq!(found.must_be(200).text(), number.to_string());
+    }
+}

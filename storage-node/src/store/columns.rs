@@ -1,6 +1,6 @@
 //! The column families by name, and all of them together.
 
-use rocksdb::{ColumnFamily, DB, FlushOptions};
+use rocksdb::{ColumnFamily, DB, FlushOptions, properties};
 
 /// `partition | key` → the register, its value inline if it is short.
 pub const REGISTERS: &str = "registers";
@@ -17,6 +17,17 @@ pub const META: &str = "meta";
 /// When the database was opened without it: every way of opening names all families.
 pub(super) fn family<'a>(db: &'a DB, name: &'static str) -> &'a ColumnFamily {
     db.cf_handle(name).unwrap_or_else(|| unreachable!("the store is opened with the column family {name}"))
+}
+
+/// Whether the file system had no room for it.
+pub(super) fn found_no_room(error: &rocksdb::Error) -> bool {
+    error.as_ref().contains("No space left on device")
+}
+
+/// Bytes of recent writes in memory.
+pub(super) fn memtable_bytes(db: &DB) -> u64 {
+    let of = |name| db.property_int_value_cf(family(db, name), properties::CUR_SIZE_ALL_MEM_TABLES);
+    [REGISTERS, VALUES, LOG, META].into_iter().map(|name| of(name).ok().flatten().unwrap_or(0)).sum()
 }
 
 /// Writes everything from memory into sorted files; returns when it is durable.

@@ -22,6 +22,8 @@ mod write;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use rocksdb::{DB, ReadOptions, WriteBatch};
 use roundtable_consensus::StorageId;
@@ -78,6 +80,11 @@ impl StoreError {
         move |source| Self::Database { what, source }
     }
 }
+
+/// How long a commit waits for a database that stopped for lack of room. RocksDB looks every 5 s whether there is
+/// room for one write buffer.
+const ROOM_PATIENCE: Duration = Duration::from_secs(15);
+const ROOM_LOOK: Duration = Duration::from_millis(100);
 
 /// An open data directory. Dropping it closes the database and lets go of the directory's lock.
 pub struct Store {
@@ -149,9 +156,23 @@ impl Store {
             SyncWhen::AsOpened => Ok(()),
             SyncWhen::Now => journal.sync(),
         });
-        self.poison_on_error(written.map_err(StoreError::from).and_then(|()| {
-            self.db.write_without_wal(batch).map_err(StoreError::database("write into the database"))
-        }))
+        self.poison_on_error(
+            written.map_err(StoreError::from).and_then(|()| self.write_journaled(batch, &journal)),
+        )
+    }
+
+    /// Writes into the database what is in the journal already.
+    ///
+    /// A flush that found no room keeps RocksDB from taking writes until it has noticed that there is some again,
+    /// which it looks for every few seconds. The commit is durable, and waits.
+    fn write_journaled(&self, batch: WriteBatch, journal: &Journal) -> Result<(), StoreError> {
+        let mut written = self.db.write_without_wal(batch);
+        let until = Instant::now() + ROOM_PATIENCE;
+        while written.as_ref().is_err_and(columns::found_no_room) && Instant::now() < until {
+            thread::sleep(ROOM_LOOK);
+            written = self.db.write_without_wal(WriteBatch::from_data(journal.last_batch()));
+        }
+        written.map_err(StoreError::database("write into the database"))
     }
 
     fn journal(&self) -> MutexGuard<'_, Journal> {

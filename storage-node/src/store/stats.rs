@@ -3,7 +3,7 @@
 use rocksdb::properties;
 
 use super::Store;
-use super::columns::{LOG, META, REGISTERS, VALUES, family};
+use super::columns::{self, LOG, META, REGISTERS, VALUES, family};
 
 /// The store's figures at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +33,7 @@ impl Store {
         };
         let sum = |property| [REGISTERS, VALUES, LOG, META].into_iter().map(|name| of(name, property)).sum();
         StoreStats {
-            memtable_bytes: sum(properties::CUR_SIZE_ALL_MEM_TABLES),
+            memtable_bytes: columns::memtable_bytes(&self.db),
             table_bytes: sum(properties::LIVE_SST_FILES_SIZE),
             blob_bytes: self.blob_bytes(),
             // One cache serves all families.

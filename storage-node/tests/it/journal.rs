@@ -3,11 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use roundtable_consensus::PartitionId;
 use roundtable_node::store::{JournalError, OpenError, Store, StoreOptions};
+use roundtable_tests::Disk;
 
-use crate::support::{commit, key, next_ballot, open, register, store_options, try_open};
+use crate::support::{PATIENCE, commit, key, next_ballot, open, register, store_options, try_open};
 
 const COMMITS: u16 = 100;
 const BLOCK_BYTES: usize = 4096;
@@ -261,4 +263,27 @@ fn hole_in_what_was_never_synced_is_an_end_and_in_what_was_synced_is_refused() {
     let (segment, records) = segment_in_use(image.path());
     change(&segment, |bytes| bytes[records[5]..records[5] + BLOCK_BYTES].fill(0));
     assert!(matches!(refusal(image.path()), JournalError::Damaged { .. }));
+}
+
+#[test]
+fn commit_outlives_a_database_that_stopped_for_lack_of_room() {
+    // RocksDB goes on when there is room for one write buffer.
+    let disk = match Disk::new(256 << 20) {
+        Ok(disk) => disk,
+        Err(error) => return println!("skipped: no disk of its own: {error}"),
+    };
+    let store = Store::open(&disk.folder(), &store_options()).unwrap();
+    commit(&store, 0, &key("before"), &register(next_ballot(), "v"), false);
+    // A segment that finds no room gives back what it had.
+    let until = Instant::now() + PATIENCE;
+    while segments(store.path()).len() < 2 {
+        assert!(Instant::now() < until, "no second segment");
+    }
+    disk.fill().unwrap();
+    store.flush().unwrap_err();
+    disk.relieve().unwrap();
+    // RocksDB does not know of the room yet.
+    commit(&store, 0, &key("after"), &register(next_ballot(), "v"), false);
+    assert!(!store.is_poisoned());
+    assert_eq!(whole_up_to(&store), 2);
 }

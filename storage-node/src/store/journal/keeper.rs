@@ -3,14 +3,20 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use rocksdb::DB;
+use rustix::fs::statvfs;
 
 use super::super::columns;
 use super::JournalOptions;
 use super::error::JournalError;
 use super::segment::Segment;
 
+/// How often a database that could not be flushed is looked at again.
+const FLUSH_AGAIN: Duration = Duration::from_secs(1);
+/// Room that a flush leaves: for what RocksDB itself notes about the new files.
+const FLUSH_LEAVES_BYTES: u64 = 1 << 20;
 /// Segments kept besides the one that is written and those that wait for a flush.
 const SPARES_MAX: usize = 2;
 
@@ -35,14 +41,24 @@ struct Shared {
     changed: Condvar,
 }
 
+/// A segment that can be used anew.
+#[derive(Debug)]
+struct Spare {
+    segment: Segment,
+    /// Of its last use; all commits up to this one lie in sorted files. 0: it was never used, or that is noted.
+    last_commit: u64,
+}
+
 #[derive(Debug, Default)]
 struct State {
-    spares: Vec<Segment>,
+    spares: Vec<Spare>,
     closed: Vec<Closed>,
     /// A spare of at least this length is to be made; 0: none.
     wanted_bytes: u64,
     /// All commits up to this one lie in sorted files.
     flushed: u64,
+    /// What the newest header says of that: at the next start all later commits are looked for in segments.
+    noted: u64,
     /// Why no spare was made, or no segment freed.
     problem: Option<String>,
     /// The thread is to end.
@@ -55,19 +71,42 @@ enum Job {
     Make(u64),
     /// Flushes; then all commits up to this one are in sorted files.
     Flush(u64),
+    /// Removes one that is not needed.
+    Remove(Segment),
 }
 
 impl State {
     fn has_spare(&self, bytes: u64) -> bool {
-        self.spares.iter().any(|spare| spare.bytes() >= bytes)
+        self.spares.iter().any(|spare| spare.segment.bytes() >= bytes)
     }
 
-    fn job(&self) -> Option<Job> {
+    /// The longest.
+    fn take_spare(&mut self) -> Option<Segment> {
+        let longest = (0..self.spares.len())
+            .max_by_key(|&at| self.spares.get(at).map(|spare| spare.segment.bytes()))?;
+        Some(self.spares.swap_remove(longest).segment)
+    }
+
+    /// The shortest that nobody looks for, if there are too many.
+    fn take_surplus(&mut self) -> Option<Segment> {
+        if self.spares.len() <= SPARES_MAX {
+            return None;
+        }
+        let (at, _) = (self.spares.iter().enumerate())
+            .filter(|(_, spare)| spare.last_commit <= self.noted)
+            .min_by_key(|(_, spare)| spare.segment.bytes())?;
+        Some(self.spares.swap_remove(at).segment)
+    }
+
+    fn job(&mut self) -> Option<Job> {
         // Making comes first: a flush takes long, and the next segment may be needed before it ends.
         if !self.has_spare(self.wanted_bytes) && self.wanted_bytes > 0 {
             return Some(Job::Make(self.wanted_bytes));
         }
-        // After a flush that failed the database takes no writes: nothing is gained by another.
+        if let Some(surplus) = self.take_surplus() {
+            return Some(Job::Remove(surplus));
+        }
+        // One that failed is tried again when somebody asks for room, or after a while.
         let last = self.closed.last().filter(|_| self.problem.is_none())?;
         Some(Job::Flush(last.last_commit))
     }
@@ -85,7 +124,8 @@ impl Keeper {
     ) -> Result<Self, JournalError> {
         let next_slot = spares.iter().chain([in_use]).map(Segment::slot).max().unwrap_or(0) + 1;
         let wanted_bytes = next_bytes(in_use.bytes(), options.segment_bytes);
-        let state = State { spares, flushed, wanted_bytes, ..State::default() };
+        let spares = spares.into_iter().map(|segment| Spare { segment, last_commit: 0 }).collect();
+        let state = State { spares, flushed, noted: flushed, wanted_bytes, ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let worker = Worker {
             shared: Arc::clone(&shared),
@@ -94,6 +134,7 @@ impl Keeper {
             options,
             next_slot,
             makes_none: false,
+            flushes_none: false,
         };
         let thread = thread::Builder::new()
             .name("journal".to_owned())
@@ -110,10 +151,8 @@ impl Keeper {
         state.problem = None;
         loop {
             if state.has_spare(needed)
-                && let Some(longest) =
-                    (0..state.spares.len()).max_by_key(|&at| state.spares.get(at).map(Segment::bytes))
+                && let Some(segment) = state.take_spare()
             {
-                let segment = state.spares.swap_remove(longest);
                 state.wanted_bytes = next_bytes(segment.bytes(), self.bytes_max);
                 self.shared.changed.notify_all();
                 return Ok((segment, state.flushed));
@@ -132,9 +171,13 @@ impl Keeper {
         }
     }
 
-    /// Takes a segment that is full, to be freed.
-    pub(super) fn close(&self, closed: Closed) {
-        self.shared.state().closed.push(closed);
+    /// Takes a segment that is full, to be freed. The header of the one behind it says, durably, that all commits up
+    /// to `noted` lie in sorted files.
+    pub(super) fn close(&self, closed: Closed, noted: u64) {
+        let mut state = self.shared.state();
+        state.closed.push(closed);
+        state.noted = noted;
+        drop(state);
         self.shared.changed.notify_all();
     }
 }
@@ -175,6 +218,8 @@ struct Worker {
     next_slot: u32,
     /// The last one that it tried to make was not made, and that has been told.
     makes_none: bool,
+    /// The last flush failed, and that has been told.
+    flushes_none: bool,
 }
 
 /// Tells whoever waits when the thread panics.
@@ -195,6 +240,11 @@ impl Worker {
             match job {
                 Job::Make(bytes) => self.make(bytes),
                 Job::Flush(last_commit) => self.flush(last_commit),
+                Job::Remove(segment) => {
+                    if let Err(error) = segment.remove() {
+                        tracing::warn!(%error, "a segment of the journal that is not needed any more stays");
+                    }
+                }
             }
         }
     }
@@ -209,7 +259,16 @@ impl Worker {
             if let Some(job) = state.job() {
                 return Some(job);
             }
-            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            let changed = &self.shared.changed;
+            if state.problem.is_none() || state.closed.is_empty() {
+                state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let waited = changed.wait_timeout(state, FLUSH_AGAIN).unwrap_or_else(PoisonError::into_inner);
+            state = waited.0;
+            if waited.1.timed_out() {
+                state.problem = None;
+            }
         }
     }
 
@@ -225,7 +284,7 @@ impl Worker {
         match made {
             Ok(segment) => {
                 self.next_slot += 1;
-                state.spares.push(segment);
+                state.spares.push(Spare { segment, last_commit: 0 });
             }
             Err(error) => {
                 // Not tried again before one is needed: the disk may have room by then, or a segment may be free.
@@ -239,11 +298,30 @@ impl Worker {
         self.shared.changed.notify_all();
     }
 
-    fn flush(&self, last_commit: u64) {
-        if let Err(error) = columns::flush_all(&self.db) {
-            tracing::error!(%error, "cannot flush the database: the journal gets no more room");
-            self.shared.tell(error.to_string());
+    /// A flush that runs out of room keeps RocksDB from taking writes, for some seconds at least: it is not begun.
+    fn check_room(&self) -> Result<(), String> {
+        let disk = statvfs(&self.folder).map_err(|error| error.to_string())?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let needed = columns::memtable_bytes(&self.db) + FLUSH_LEAVES_BYTES;
+        if free >= needed {
+            return Ok(());
+        }
+        Err(format!("{free} bytes are free on the disk, {needed} may be needed"))
+    }
+
+    fn flush(&mut self, last_commit: u64) {
+        let flushed =
+            self.check_room().and_then(|()| columns::flush_all(&self.db).map_err(|error| error.to_string()));
+        if let Err(problem) = flushed {
+            if !self.flushes_none {
+                tracing::error!(problem, "cannot flush the database: no segment of the journal is freed");
+            }
+            self.flushes_none = true;
+            self.shared.tell(problem);
             return;
+        }
+        if std::mem::take(&mut self.flushes_none) {
+            tracing::info!("the database is flushed again");
         }
         let mut state = self.shared.state();
         state.flushed = state.flushed.max(last_commit);
@@ -252,16 +330,9 @@ impl Worker {
             .partition(|closed: &Closed| closed.last_commit <= last_commit);
         state.closed = closed;
         let free: Vec<Closed> = free;
-        state.spares.extend(free.into_iter().map(|closed| closed.segment));
-        state.spares.sort_by_key(|spare| std::cmp::Reverse(spare.bytes()));
-        let kept = state.spares.len().min(SPARES_MAX);
-        let surplus = state.spares.split_off(kept);
+        let freed = free.into_iter().map(|Closed { segment, last_commit }| Spare { segment, last_commit });
+        state.spares.extend(freed);
         drop(state);
         self.shared.changed.notify_all();
-        for segment in surplus {
-            if let Err(error) = segment.remove() {
-                tracing::warn!(%error, "a segment of the journal that is not needed any more stays");
-            }
-        }
     }
 }

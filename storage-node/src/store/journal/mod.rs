@@ -102,6 +102,11 @@ impl Journal {
         Ok(())
     }
 
+    /// The bytes that were appended last.
+    pub(super) fn last_batch(&self) -> &[u8] {
+        self.buffer.payload()
+    }
+
     /// Makes everything written so far durable.
     ///
     /// # Errors
@@ -150,7 +155,7 @@ impl Journal {
         self.sync()?;
         let full = std::mem::replace(&mut self.segment, segment);
         (self.header, self.position) = (header, BLOCK_BYTES as u64);
-        self.keeper.close(Closed { segment: full, last_commit });
+        self.keeper.close(Closed { segment: full, last_commit }, flushed);
         Ok(())
     }
 }

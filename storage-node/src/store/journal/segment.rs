@@ -96,13 +96,22 @@ impl Segment {
         let path = folder.join(format!("{slot:04}.{EXTENSION}"));
         let io_error = |what| JournalError::io(what, &unfinished);
         drop(File::create(&unfinished).map_err(io_error("make"))?);
-        let made = Self { file: open(&unfinished, options).map_err(io_error("make"))?, path, slot, bytes };
-        made.fill().map_err(io_error("make"))?;
-        made.write_header(&Header::new(StorageId(0), 0, 0, 0))?;
-        made.file.sync_all().map_err(io_error("sync"))?;
-        fs::rename(&unfinished, &made.path).map_err(io_error("name"))?;
-        File::open(folder).and_then(|folder| folder.sync_all()).map_err(JournalError::io("sync", folder))?;
-        Ok(made)
+        let make = || {
+            let made =
+                Self { file: open(&unfinished, options).map_err(io_error("make"))?, path, slot, bytes };
+            made.fill().map_err(io_error("make"))?;
+            made.write_header(&Header::new(StorageId(0), 0, 0, 0))?;
+            made.file.sync_all().map_err(io_error("sync"))?;
+            fs::rename(&unfinished, &made.path).map_err(io_error("name"))?;
+            File::open(folder)
+                .and_then(|folder| folder.sync_all())
+                .map_err(JournalError::io("sync", folder))?;
+            Ok(made)
+        };
+        make().inspect_err(|_| {
+            // What there is of it must not keep others from the last of the room.
+            drop(fs::remove_file(&unfinished));
+        })
     }
 
     /// Opens one for reading, with its header; `None` if it was never used.
@@ -134,7 +143,7 @@ impl Segment {
         Ok(Self { file, ..self })
     }
 
-    /// Removes the file. If that is undone by a crash, its header tells that nobody needs it.
+    /// Removes the file. If that is undone by a crash, headers tell that nobody needs it.
     pub(super) fn remove(self) -> Result<(), JournalError> {
         fs::remove_file(&self.path).map_err(JournalError::io("remove", &self.path))
     }
