@@ -27,9 +27,11 @@ fn only_problem(text: &str) -> String {
     problems.to_string()
 }
 
+/// The shipped cluster file, seen from the package's folder, in which cargo runs its tests.
+const SHIPPED: &str = "../config/cluster.toml";
+
 #[test]
 fn shipped_cluster_file_is_accepted() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/cluster.toml");
     let nodes = [("n1", 7411), ("n2", 7412), ("n3", 7413)];
     let expected = Configuration {
         epoch: Epoch(1),
@@ -37,13 +39,12 @@ fn shipped_cluster_file_is_accepted() {
         partitions: 256,
         nodes: nodes.map(|(id, port)| member(id, &format!("127.0.0.1:{port}"), None, 1)).into(),
     };
-    assert_eq!(cluster_file::load(&path).unwrap(), expected);
+    assert_eq!(cluster_file::load(Path::new(SHIPPED)).unwrap(), expected);
 }
 
 #[test]
 fn shipped_cluster_file_with_all_its_comments_in_force_is_accepted() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/cluster.toml");
-    let text = std::fs::read_to_string(path).unwrap();
+    let text = std::fs::read_to_string(SHIPPED).unwrap();
     let uncommented = text.replace("\n#zone", "\nzone").replace("\n#weight", "\nweight");
     let configuration = cluster_file::parse(&uncommented).unwrap();
     assert_eq!(configuration.nodes[0].zone.as_deref(), Some("rack-a"));

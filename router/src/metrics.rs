@@ -279,8 +279,7 @@ mod tests {
         let node: NodeId = "n1".parse().unwrap();
         metrics.count_lost(&node, 1);
         metrics.set_node(&NodeFigures { node, usable: true, queued: 0, clock_offset_ms: -1 });
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/metrics.md");
-        let document = std::fs::read_to_string(path).unwrap();
+        let document = std::fs::read_to_string("../docs/metrics.md").unwrap();
         let named =
             document.split('`').skip(1).step_by(2).map(|code| code.split('{').next().unwrap_or_default());
         let documented: BTreeSet<String> = named

@@ -34,6 +34,16 @@ impl Finished {
     }
 }
 
+/// The checkout whose test runs: above the package's folder, in which cargo starts its tests. It is not the
+/// folder that was compiled in, which is another one when checkouts share a target directory.
+///
+/// # Panics
+/// When there is no working directory.
+#[must_use]
+pub fn checkout() -> PathBuf {
+    std::env::current_dir().unwrap().parent().unwrap().to_owned()
+}
+
 /// Where a program of this workspace lies: beside the folder of the test that runs.
 ///
 /// # Panics

@@ -32,7 +32,7 @@ mod scene;
 mod wait;
 
 pub use cluster::{Cluster, Layout};
-pub use command::{Finished, program, run, run_with_input};
+pub use command::{Finished, checkout, program, run, run_with_input};
 pub use disk::Disk;
 pub use gauntlet::{Gauntlet, Report};
 pub use http::{Answer, Call, Http, encode_key};

@@ -3,23 +3,21 @@
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
-}
+use roundtable_tests::checkout;
 
 /// The files of the project: those that are tracked, and new ones that are not ignored.
 fn project_files() -> Vec<PathBuf> {
     let listed = Command::new("git")
         .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
-        .current_dir(root())
+        .current_dir(checkout())
         .output()
         .unwrap();
     assert!(listed.status.success(), "{}", String::from_utf8_lossy(&listed.stderr));
     let names = String::from_utf8(listed.stdout).unwrap();
-    names.split_terminator('\0').map(|name| root().join(name)).filter(|path| path.is_file()).collect()
+    names.split_terminator('\0').map(|name| checkout().join(name)).filter(|path| path.is_file()).collect()
 }
 
 fn documents() -> Vec<(PathBuf, String)> {
@@ -86,11 +84,11 @@ fn document_links_resolve() {
 
 #[test]
 fn document_files_named_in_the_code_map_exist() {
-    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let text = std::fs::read_to_string(checkout().join("ARCHITECTURE.md")).unwrap();
     let mut missing = Vec::new();
     for name in text.split('`').skip(1).step_by(2) {
         let is_path = name.contains('/') && !name.contains([' ', '{', '*', '<']) && !name.starts_with('/');
-        if is_path && !root().join(name).exists() {
+        if is_path && !checkout().join(name).exists() {
             missing.push(name);
         }
     }
@@ -99,7 +97,7 @@ fn document_files_named_in_the_code_map_exist() {
 
 #[test]
 fn document_make_targets_exist() {
-    let makefile = std::fs::read_to_string(root().join("Makefile")).unwrap();
+    let makefile = std::fs::read_to_string(checkout().join("Makefile")).unwrap();
     let targets: BTreeSet<&str> = makefile
         .lines()
         .filter_map(|line| line.split_once(": ").or(line.split_once(":\n")))
@@ -127,8 +125,9 @@ fn document_make_targets_exist() {
 
 #[test]
 fn document_of_decisions_lists_every_record() {
-    let index = std::fs::read_to_string(root().join("docs/adr/README.md")).unwrap();
-    let records = std::fs::read_dir(root().join("docs/adr")).unwrap().map(|entry| entry.unwrap().file_name());
+    let index = std::fs::read_to_string(checkout().join("docs/adr/README.md")).unwrap();
+    let records =
+        std::fs::read_dir(checkout().join("docs/adr")).unwrap().map(|entry| entry.unwrap().file_name());
     let unlisted: Vec<_> = records
         .map(|name| name.to_string_lossy().into_owned())
         .filter(|name| name != "README.md" && !index.contains(&format!("({name})")))
@@ -163,7 +162,7 @@ fn project_files_name_no_particular_machine() {
 fn shell_scripts_parse() {
     let is_script = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "sh");
     let scripts: Vec<PathBuf> =
-        project_files().into_iter().filter(is_script).chain([root().join(".ci/run")]).collect();
+        project_files().into_iter().filter(is_script).chain([checkout().join(".ci/run")]).collect();
     for script in scripts {
         let checked = Command::new("bash").arg("-n").arg(&script).output().unwrap();
         assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stderr));

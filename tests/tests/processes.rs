@@ -3,7 +3,9 @@
 use std::net::TcpListener;
 use std::path::Path;
 
-use roundtable_tests::{Cluster, Http, Layout, Port, Process, eventually, free_port, free_ports, run};
+use roundtable_tests::{
+    Cluster, Http, Layout, Port, Process, checkout, eventually, free_port, free_ports, run,
+};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -189,7 +191,7 @@ fn help_and_version_say_what_there_is() {
 
 #[test]
 fn check_accepts_the_shipped_files_and_reports_all_problems_of_others() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let root = checkout();
     let file = |name: &str| root.join("config").join(name).display().to_string();
     let folder = TempDir::with_prefix("roundtable-test-").unwrap();
     let data = folder.path().join("data").display().to_string();

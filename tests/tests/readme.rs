@@ -2,10 +2,9 @@
 //!
 //! A `console` block holds commands after `$ ` and below each what it prints; `…` stands for any text in a line.
 
-use std::path::Path;
 use std::process::Command;
 
-use roundtable_tests::{Cluster, program};
+use roundtable_tests::{Cluster, checkout, program};
 
 /// Where the README's cluster listens.
 const ROUTER: &str = "127.0.0.1:7400";
@@ -56,8 +55,7 @@ fn fits(pattern: &str, line: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_steps_print_what_the_readme_says() {
-    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("README.md");
-    let text = std::fs::read_to_string(readme).unwrap();
+    let text = std::fs::read_to_string(checkout().join("README.md")).unwrap();
     let cluster = Cluster::start().await;
     let router = cluster.router(1);
     let programs = program("roundtable").parent().unwrap().to_owned();
