@@ -1,7 +1,8 @@
 //! Every setting of RocksDB, in one place, each with its reason.
 
 use rocksdb::{
-    BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options, ReadOptions, ReadTier,
+    BlockBasedIndexType, BlockBasedOptions, Cache, ColumnFamilyDescriptor, DBCompressionType, Options,
+    ReadOptions, ReadTier,
 };
 
 use super::columns::{LOG, META, REGISTERS, VALUES};
@@ -99,6 +100,12 @@ fn registers(options: &StoreOptions, cache: &Cache) -> Options {
     // Ten bits a key: one in a hundred lookups of an absent key reads a block.
     table.set_bloom_filter(10.0, false);
     table.set_optimize_filters_for_memory(true);
+    // Index and filter in blocks of their own under a small pinned index: at 50 million keys the whole of them is half
+    // of the block cache, and a compaction would hold a file's filter in memory until the file ends.
+    table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+    table.set_partition_filters(true);
+    table.set_metadata_block_size(4 * KIB);
+    table.set_pin_top_level_index_and_filter(true);
     family.set_block_based_table_factory(&table);
     family
 }
