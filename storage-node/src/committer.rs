@@ -2,8 +2,8 @@
 //! (group commit). The slower the disk, the larger the groups.
 //!
 //! The order of writes: each shard's jobs come in the order of their tickets, and each group is written whole before
-//! the next. The log's seqs are given here, so they are gapless over all shards. Replies are released after the group
-//! that holds their writes is durable; a job without writes is released with the group that it was drained into, when
+//! the next. The log's seqs are given here, so they are gapless over all shards. Replies are released when the group
+//! that holds their writes is in the journal, before the database has it; a job without writes is released with the group that it was drained into, when
 //! all earlier writes of its shard are durable already.
 
 use std::sync::Arc;
@@ -80,7 +80,7 @@ pub enum Durability {
 pub(crate) struct Committer {
     pub(crate) store: Arc<Store>,
     pub(crate) jobs: Arc<CommitQueue>,
-    /// The last durable ticket of each shard.
+    /// The last ticket of each shard whose write is durable and found by readers of the store.
     pub(crate) durable: Arc<[AtomicU64]>,
     pub(crate) durability: Durability,
     pub(crate) log_bytes_max: u64,
@@ -161,7 +161,9 @@ impl Committer {
             }
             added += 1;
         }
-        let stats = commit.write()?;
+        let releases = jobs.iter_mut().take(added).flat_map(|job| std::mem::take(&mut job.releases));
+        // Whoever asks next finds these writes in the replica until they are in the store.
+        let stats = commit.write(|| releases.for_each(Release::send))?;
         self.metrics.observe_commit(&stats, started.elapsed());
         for job in jobs.iter().take(added) {
             if let (Some((Ticket(last), _)), Some(durable)) =
@@ -170,7 +172,7 @@ impl Committer {
                 durable.store(*last, Ordering::Release);
             }
         }
-        jobs.drain(..added).flat_map(|job| job.releases).for_each(Release::send);
+        drop(jobs.drain(..added));
         self.limit_log(stats.log.bytes())?;
         Ok(stats.bytes)
     }

@@ -64,7 +64,7 @@ pub(crate) enum Answers {
 pub(crate) struct ShardParts {
     pub(crate) store: Arc<Store>,
     pub(crate) commits: Arc<CommitQueue>,
-    /// The last durable ticket of each shard.
+    /// The last ticket of each shard whose write is durable and found by readers of the store.
     pub(crate) durable: Arc<[AtomicU64]>,
     pub(crate) disk: Arc<DiskWatch>,
     pub(crate) budget: Budget,

@@ -18,6 +18,7 @@ pub mod options;
 mod read;
 mod scan;
 mod stats;
+mod visibility;
 mod write;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -36,6 +37,7 @@ pub use self::log::{LogBounds, LogDropped};
 pub use self::open::OpenError;
 pub use self::options::StoreOptions;
 pub use self::stats::StoreStats;
+use self::visibility::Visibility;
 pub use self::write::{Commit, CommitStats};
 
 /// What went wrong below the store.
@@ -94,6 +96,7 @@ pub struct Store {
     db: Arc<DB>,
     /// For reads that must not wait for the disk.
     memory_only: ReadOptions,
+    visibility: Visibility,
     storage: StorageId,
     log: Mutex<LogBounds>,
     poisoned: AtomicBool,
@@ -149,16 +152,27 @@ impl Store {
     }
 
     /// The one way into the database: into the journal first, then to readers, in the same order for all writers.
-    fn write_batch(&self, batch: WriteBatch, sync: SyncWhen) -> Result<(), StoreError> {
+    /// Between the two `durable` is called.
+    fn write_batch(
+        &self,
+        batch: WriteBatch,
+        sync: SyncWhen,
+        durable: impl FnOnce(),
+    ) -> Result<(), StoreError> {
         self.check_not_poisoned()?;
         let mut journal = self.journal();
         let written = journal.append(batch.data()).and_then(|()| match sync {
             SyncWhen::AsOpened => Ok(()),
             SyncWhen::Now => journal.sync(),
         });
-        self.poison_on_error(
-            written.map_err(StoreError::from).and_then(|()| self.write_journaled(batch, &journal)),
-        )
+        let written = written.map_err(StoreError::from).and_then(|()| {
+            self.visibility.durable();
+            durable();
+            let taken = self.write_journaled(batch, &journal);
+            self.visibility.ended(taken.is_ok());
+            taken
+        });
+        self.poison_on_error(written)
     }
 
     /// Writes into the database what is in the journal already.

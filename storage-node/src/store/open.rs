@@ -14,6 +14,7 @@ use super::journal::{self, Found, Journal, JournalError, JournalOptions};
 use super::log::LogBounds;
 use super::meta::{BirthRecord, read_birth_record};
 use super::options::{StoreOptions, column_families, database_options, journal_options, memory_only_options};
+use super::visibility::Visibility;
 use super::{Store, StoreError, columns};
 
 /// Why a data directory was not opened. Nothing in it was changed, except that a new one may have been begun.
@@ -115,6 +116,7 @@ impl Store {
             journal: Mutex::new(journal),
             db,
             memory_only: memory_only_options(),
+            visibility: Visibility::default(),
             storage,
             log: Mutex::new(LogBounds::default()),
             poisoned: AtomicBool::new(false),

@@ -1,8 +1,8 @@
 //! Reading the registers of many keys in key order, from one snapshot.
 //!
 //! A snapshot shows what is synced and nothing else: a commit is given to RocksDB after the journal holds it
-//! durably, and one that fails never. It shows every commit that was answered before the scan began, because a
-//! commit returns only when it is visible.
+//! durably, and one that fails never. It shows every commit that was answered before the scan began, because it is
+//! taken when all those are visible.
 
 use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
@@ -15,14 +15,16 @@ use roundtable_consensus::{Key, KeyRange, PageEnd, PartitionId, ScanEntry, ScanP
 use super::columns::{REGISTERS, VALUES, family};
 use super::format::{RowError, row_key};
 use super::read::{decode_head, join_value};
+use super::visibility::NeverVisible;
 use super::{Store, StoreError};
 
 impl Store {
     /// One page of the registers in the request's partitions and range, tombstones included.
     ///
     /// # Errors
-    /// When a row cannot be read or is damaged.
+    /// When a row cannot be read or is damaged, or when a commit failed before.
     pub fn scan(&self, request: &ScanRequest) -> Result<ScanPage, StoreError> {
+        self.visibility.wait().map_err(|NeverVisible| StoreError::Poisoned)?;
         let snapshot = self.db.snapshot();
         let mut cursors = Vec::with_capacity(request.partitions.len());
         for &partition in &request.partitions {

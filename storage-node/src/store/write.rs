@@ -88,16 +88,19 @@ impl Commit<'_> {
         self.batch.size_in_bytes()
     }
 
-    /// Writes it all, and syncs it unless the store was opened without.
+    /// Writes it all, and syncs it unless the store was opened without. `durable` is called when that is done, before
+    /// readers of the store find what was written: whatever rests on it may leave.
     ///
     /// # Errors
     /// When the write or the sync fails, or one failed before. Then it is not known what reached the disk: the
     /// store is poisoned and the process must end without answering.
-    pub fn write(mut self) -> Result<CommitStats, StoreError> {
+    pub fn write(mut self, durable: impl FnOnce()) -> Result<CommitStats, StoreError> {
         self.store.check_not_poisoned()?;
         let bytes = self.batch.size_in_bytes() as u64;
-        if !self.batch.is_empty() {
-            self.store.write_batch(std::mem::take(&mut self.batch), SyncWhen::AsOpened)?;
+        if self.batch.is_empty() {
+            durable();
+        } else {
+            self.store.write_batch(std::mem::take(&mut self.batch), SyncWhen::AsOpened, durable)?;
         }
         *self.current = self.next;
         Ok(CommitStats { accepts: self.accepts, bytes, log: self.next })

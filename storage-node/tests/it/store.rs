@@ -1,6 +1,9 @@
 //! The store: what is committed is read back, now and after opening again.
 
 use std::fs;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use roundtable_consensus::{
     Adopted, Ballot, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, ScanRequest, StorageId,
@@ -206,7 +209,7 @@ fn horizon_is_the_highest_of_all_shards_ever() {
     for (shard, ms) in [(0, 10), (7, 30), (1, 20)] {
         let mut commit = store.begin_commit();
         commit.horizon(shard, at(ms));
-        commit.write().unwrap();
+        commit.write(|| ()).unwrap();
     }
     drop(store);
     assert_eq!(open(dir.path()).horizon().unwrap(), at(30));
@@ -249,6 +252,23 @@ fn scan_merges_partitions_in_key_order_page_by_page() {
     let without_values = ScanRequest { want_values: false, ..scan_request(&all, 10) };
     let page = store.scan(&without_values).unwrap();
     assert!(page.entries.iter().all(|entry| entry.register.content.value().is_none()));
+}
+
+#[test]
+fn scan_shows_a_commit_that_was_answered_before_the_database_had_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let (sender, scanned) = mpsc::channel();
+    thread::scope(|scope| {
+        let mut commit = store.begin_commit();
+        commit.accept(PartitionId(3), &key("k"), &register(next_ballot(), "v"), false, false);
+        let answered = || {
+            let _scanner = scope.spawn(|| sender.send(keys_of(&store, &scan_request(&[3], 10)).0));
+            assert!(scanned.recv_timeout(Duration::from_millis(50)).is_err(), "the scan waits");
+        };
+        commit.write(answered).unwrap();
+        assert_eq!(scanned.recv().unwrap(), ["k"]);
+    });
 }
 
 #[test]
