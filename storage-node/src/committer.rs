@@ -3,8 +3,9 @@
 //!
 //! The order of writes: each shard's jobs come in the order of their tickets, and each group is written whole before
 //! the next. The log's seqs are given here, so they are gapless over all shards. Replies are released when the group
-//! that holds their writes is in the journal, before the database has it; a job without writes is released with the group that it was drained into, when
-//! all earlier writes of its shard are durable already.
+//! that holds their writes is in the journal, before the database has it; a job without writes is released with the
+//! group that it was drained into, when all earlier writes of its shard are durable already. Replicas are told of a
+//! group when readers of the database find it: until then they answer for its registers themselves.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -162,7 +163,6 @@ impl Committer {
             added += 1;
         }
         let releases = jobs.iter_mut().take(added).flat_map(|job| std::mem::take(&mut job.releases));
-        // Whoever asks next finds these writes in the replica until they are in the store.
         let stats = commit.write(|| releases.for_each(Release::send))?;
         self.metrics.observe_commit(&stats, started.elapsed());
         for job in jobs.iter().take(added) {
@@ -206,6 +206,12 @@ fn poll_space(disk: &DiskWatch) {
 mod tests {
     use roundtable_consensus::{Ballot, Hlc, Key, PartitionId, Register, ReplyBody};
 
+    use std::future::Future;
+    use std::path::Path;
+    use std::pin::pin;
+    use std::sync::OnceLock;
+    use std::task::{Context, Wake, Waker};
+
     use super::*;
     use crate::metrics::Observed;
     use crate::store::StoreOptions;
@@ -226,6 +232,54 @@ mod tests {
         (CommitJob { shard: 1, writes, releases: vec![Release { to, answered }] }, receiver)
     }
 
+    fn committer(dir: &Path, store: &Arc<Store>, jobs: Arc<CommitQueue>) -> Committer {
+        Committer {
+            store: Arc::clone(store),
+            jobs,
+            durable: (0..2).map(|_| AtomicU64::new(0)).collect(),
+            durability: Durability::Sync,
+            log_bytes_max: u64::MAX,
+            disk: Arc::new(DiskWatch::new(dir, 0).unwrap()),
+            metrics: Arc::new(Metrics::new()),
+            fault: Fault::new().0,
+        }
+    }
+
+    /// What is true at the moment when a reply leaves: it wakes whoever waits for it on the committer's thread.
+    struct AtRelease {
+        store: Arc<Store>,
+        durable: Arc<[AtomicU64]>,
+        /// The mark of the shard, and whether readers of the store find the register.
+        seen: OnceLock<(u64, bool)>,
+    }
+
+    impl Wake for AtRelease {
+        fn wake(self: Arc<Self>) {
+            let head = self.store.read_heads(&[(PartitionId(0), &Key::new("k1").unwrap())]).pop().unwrap();
+            self.seen.set((self.durable[1].load(Ordering::Acquire), head.unwrap().is_some())).unwrap();
+        }
+    }
+
+    #[test]
+    fn reply_leaves_before_the_store_has_its_write_and_the_replica_is_told_afterwards() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Arc::new(Store::open(dir.path(), &StoreOptions::default()).unwrap());
+        let jobs = Arc::new(CommitQueue::new(1));
+        let committer = committer(dir.path(), &store, Arc::clone(&jobs));
+        let durable = Arc::clone(&committer.durable);
+        let (job, receiver) = job(1);
+        jobs.push(job).unwrap();
+        jobs.close();
+        let seen = OnceLock::new();
+        let at_release = Arc::new(AtRelease { store, durable: Arc::clone(&durable), seen });
+        let waker = Waker::from(Arc::clone(&at_release));
+        let mut receiver = pin!(receiver);
+        assert!(receiver.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        committer.run();
+        assert_eq!(at_release.seen.get(), Some(&(0, false)));
+        assert_eq!(durable[1].load(Ordering::Acquire), 1);
+    }
+
     #[test]
     fn jobs_queued_together_are_one_commit_and_released_after_it() {
         let dir = tempfile::tempdir().unwrap();
@@ -238,20 +292,9 @@ mod tests {
             released.push(receiver);
         }
         jobs.close();
-        let durable: Arc<[AtomicU64]> = (0..2).map(|_| AtomicU64::new(0)).collect();
-        let metrics = Arc::new(Metrics::new());
         let (fault, watch) = Fault::new();
-        let disk = Arc::new(DiskWatch::new(dir.path(), 0).unwrap());
-        let committer = Committer {
-            store: Arc::clone(&store),
-            jobs,
-            durable: Arc::clone(&durable),
-            durability: Durability::Sync,
-            log_bytes_max: u64::MAX,
-            disk,
-            metrics: Arc::clone(&metrics),
-            fault,
-        };
+        let committer = Committer { fault, ..committer(dir.path(), &store, jobs) };
+        let (durable, metrics) = (Arc::clone(&committer.durable), Arc::clone(&committer.metrics));
         committer.run();
         assert_eq!(watch.reason(), None);
         for (number, mut receiver) in (1..).zip(released) {

@@ -76,7 +76,7 @@ impl<P: PromiseTable> Replica<P> {
         self.horizon.readiness(now_ms, self.config.clock_skew_ms_max)
     }
 
-    /// Everything up to this ticket is known to be durable.
+    /// Everything up to this ticket is known to be durable and found on the disk.
     #[must_use]
     pub fn durable(&self) -> Ticket {
         self.durable
@@ -190,7 +190,7 @@ impl<P: PromiseTable> Replica<P> {
         }
     }
 
-    /// Everything up to `ticket` is durable.
+    /// Everything up to `ticket` is durable, and whoever reads the disk finds it.
     ///
     /// # Panics
     /// When `ticket` was never given, or is lower than in an earlier call.

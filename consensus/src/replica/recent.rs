@@ -1,8 +1,8 @@
 //! Registers that are known without the disk.
 //!
-//! Between the decision to accept and the end of the sync that makes it durable, the disk still tells the older
-//! register. Decisions must rest on the newer one, so it stands here, over the disk; and whatever is answered about
-//! it waits for its [`Ticket`].
+//! Between the decision to accept and the moment when it is durable and readers of the disk find it, the disk still
+//! tells the older register. Decisions must rest on the newer one, so it stands here, over the disk; and whatever is
+//! answered about it waits for its [`Ticket`].
 //!
 //! Once it is durable it may stay: it is what the disk tells, at the price of one look-up in a table. What was read
 //! from the disk is kept for the same reason. There is room for a number of bytes of such registers; the oldest go,

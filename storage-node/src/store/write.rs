@@ -92,8 +92,8 @@ impl Commit<'_> {
     /// readers of the store find what was written: whatever rests on it may leave.
     ///
     /// # Errors
-    /// When the write or the sync fails, or one failed before. Then it is not known what reached the disk: the
-    /// store is poisoned and the process must end without answering.
+    /// When the write or the sync fails, or one failed before. The store is poisoned and the process must end. If
+    /// `durable` was not called, it is not known what reached the disk, and nothing may be answered.
     pub fn write(mut self, durable: impl FnOnce()) -> Result<CommitStats, StoreError> {
         self.store.check_not_poisoned()?;
         let bytes = self.batch.size_in_bytes() as u64;
