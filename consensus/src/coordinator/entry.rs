@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::entries::HashedKey;
 use crate::history::HistoryLimits;
 use crate::ids::PartitionId;
 use crate::operation::Change;
@@ -30,6 +31,7 @@ pub(super) struct RunningRound {
 /// One key with something under way or waiting.
 #[derive(Debug)]
 pub(super) struct Entry {
+    pub(super) key: HashedKey,
     pub(super) partition: PartitionId,
     pub(super) replicas: Arc<ReplicaSet>,
     pub(super) round: Option<RunningRound>,
@@ -53,8 +55,9 @@ pub(super) struct Entry {
 }
 
 impl Entry {
-    pub(super) fn new(partition: PartitionId, replicas: Arc<ReplicaSet>) -> Self {
+    pub(super) fn new(key: HashedKey, partition: PartitionId, replicas: Arc<ReplicaSet>) -> Self {
         Self {
+            key,
             partition,
             replicas,
             round: None,

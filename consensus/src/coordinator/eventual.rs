@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Coordinator, Effects, Failure, Now, Purpose, Route};
+use super::{Coordinator, Effects, Failure, Now, Purpose, Route, Waits};
 use crate::ids::{NodeIndex, PartitionId};
+use crate::key::Key;
 use crate::message::{ReplyBody, RequestBody};
 use crate::operation::Answer;
 use crate::quorum::ReplicaSet;
@@ -12,6 +13,7 @@ use crate::round::Token;
 /// An eventual read on its way from replica to replica.
 #[derive(Debug)]
 pub(super) struct EventualRead {
+    key: Key,
     partition: PartitionId,
     pub(super) replicas: Arc<ReplicaSet>,
     asked: Vec<NodeIndex>,
@@ -20,8 +22,8 @@ pub(super) struct EventualRead {
 }
 
 impl EventualRead {
-    pub(super) fn new(partition: PartitionId, replicas: Arc<ReplicaSet>) -> Self {
-        Self { partition, replicas, asked: Vec::new(), waiting: Vec::new() }
+    pub(super) fn new(key: Key, partition: PartitionId, replicas: Arc<ReplicaSet>) -> Self {
+        Self { key, partition, replicas, asked: Vec::new(), waiting: Vec::new() }
     }
 
     /// Whether the last replica asked is this one: the others have been given up before.
@@ -33,8 +35,10 @@ impl EventualRead {
 impl Coordinator {
     /// Asks the next replica, usable ones first. When all were asked and none can answer any more, it is over.
     pub(super) fn ask_eventual(&mut self, now: Now, token: Token, out: &mut Effects) {
-        let Some(client) = self.clients.get_mut(&token) else { return };
-        let Some(eventual) = &mut client.eventual else { return };
+        let Some(Waits::Eventual(eventual)) = self.clients.get_mut(&token).map(|client| &mut client.waits)
+        else {
+            return;
+        };
         let left =
             || eventual.replicas.members().iter().copied().filter(|node| !eventual.asked.contains(node));
         let next = left().find(|node| !self.unusable.contains(node)).or_else(|| left().next());
@@ -46,10 +50,10 @@ impl Coordinator {
         };
         eventual.asked.push(node);
         eventual.waiting.push(node);
-        let key = client.key.clone();
+        let key = eventual.key.clone();
         let route = Route { partition: eventual.partition, done: !eventual.replicas.is_joint() };
         let body = RequestBody::Read { want_value: true };
-        self.send(now, node, &key, route, Purpose::Eventual(token), body, out);
+        self.send(now, node, key, route, Purpose::Eventual(token), body, out);
     }
 
     pub(super) fn on_eventual(
@@ -69,7 +73,8 @@ impl Coordinator {
     }
 
     pub(super) fn on_eventual_lost(&mut self, now: Now, token: Token, node: NodeIndex, out: &mut Effects) {
-        let Some(eventual) = self.clients.get_mut(&token).and_then(|client| client.eventual.as_mut()) else {
+        let Some(Waits::Eventual(eventual)) = self.clients.get_mut(&token).map(|client| &mut client.waits)
+        else {
             return;
         };
         let counted_on = eventual.counts_on(node);
@@ -82,7 +87,7 @@ impl Coordinator {
     /// A node became unusable: what waits for it asks another, and takes its late answer still.
     pub(super) fn hedge_eventual(&mut self, now: Now, node: NodeIndex, out: &mut Effects) {
         let waiting: Vec<Token> = (self.clients.iter())
-            .filter(|(_, client)| client.eventual.as_ref().is_some_and(|eventual| eventual.counts_on(node)))
+            .filter(|(_, client)| matches!(&client.waits, Waits::Eventual(read) if read.counts_on(node)))
             .map(|(token, _)| *token)
             .collect();
         for token in waiting {

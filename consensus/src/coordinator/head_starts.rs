@@ -1,9 +1,9 @@
 //! The head starts that a coordinator holds: which keys' next rounds may begin at their Accept.
 
 use std::collections::VecDeque;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::entries::HashedKey;
 use crate::ballot::Ballot;
 use crate::key::Key;
 use crate::key_map::KeyMap;
@@ -22,8 +22,6 @@ pub(super) struct HeadStarts {
     /// In the order of their coming, those that were used or replaced included.
     order: VecDeque<Place>,
     bytes: usize,
-    /// What the keys' hashes begin with: nobody outside knows it, so nobody can choose keys of one hash.
-    hash_seed: u64,
 }
 
 #[derive(Debug)]
@@ -41,15 +39,15 @@ struct Held {
 }
 
 impl HeadStarts {
-    pub(super) fn new(hash_seed: u64) -> Self {
-        Self { held: KeyMap::default(), order: VecDeque::new(), bytes: 0, hash_seed }
+    pub(super) fn new() -> Self {
+        Self { held: KeyMap::default(), order: VecDeque::new(), bytes: 0 }
     }
 
     /// Keeps one in place of the key's older one.
     pub(super) fn insert(
         &mut self,
         now_ms: u64,
-        key: &Key,
+        key: &HashedKey,
         replicas: Arc<ReplicaSet>,
         mut head_start: HeadStart,
         bytes_max: usize,
@@ -57,9 +55,9 @@ impl HeadStarts {
         if head_start.register.content.value().is_some_and(|value| value.bytes.len() > VALUE_BYTES_MAX) {
             head_start.register.content = head_start.register.without_value().content;
         }
-        let key = key.detached();
+        let key_hash = key.hash;
+        let key = key.key.detached();
         let bytes = cost(&key, &head_start);
-        let key_hash = self.hash(&key);
         self.order.push_back(Place { ballot: head_start.ballot, key_hash, key: key.clone() });
         if let Some(replaced) = self.held.remove(key_hash, &key) {
             self.bytes -= replaced.bytes;
@@ -70,8 +68,8 @@ impl HeadStarts {
     }
 
     /// Takes a key's out, whatever comes of it: it counts once, and a round of any other kind voids it.
-    pub(super) fn take(&mut self, key: &Key, replicas: &ReplicaSet) -> Option<HeadStart> {
-        let held = self.held.remove(self.hash(key), key)?;
+    pub(super) fn take(&mut self, key: &HashedKey, replicas: &ReplicaSet) -> Option<HeadStart> {
+        let held = self.held.remove(key.hash, &key.key)?;
         self.bytes -= held.bytes;
         (*held.replicas == *replicas).then_some(held.head_start)
     }
@@ -90,13 +88,6 @@ impl HeadStarts {
             self.order.pop_front();
         }
     }
-
-    fn hash(&self, key: &Key) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        self.hash_seed.hash(&mut hasher);
-        key.as_bytes().hash(&mut hasher);
-        hasher.finish()
-    }
 }
 
 fn cost(key: &Key, head_start: &HeadStart) -> usize {
@@ -110,8 +101,8 @@ mod tests {
     use crate::ids::NodeIndex;
     use crate::register::{Content, Register, Value};
 
-    fn key(number: u32) -> Key {
-        Key::new(format!("k{number}")).unwrap()
+    fn key(number: u32) -> HashedKey {
+        HashedKey { key: Key::new(format!("k{number}")).unwrap(), hash: u64::from(number) }
     }
 
     fn replicas(first: u16) -> Arc<ReplicaSet> {
@@ -126,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_head_start_counts_once_and_for_its_replicas_only() {
-        let mut table = HeadStarts::new(7);
+        let mut table = HeadStarts::new();
         table.insert(1_000, &key(1), replicas(0), head_start(1_000, b"v"), 1 << 20);
         assert_eq!(table.take(&key(1), &replicas(0)), Some(head_start(1_000, b"v")));
         assert_eq!(table.take(&key(1), &replicas(0)), None);
@@ -137,7 +128,7 @@ mod tests {
 
     #[test]
     fn the_oldest_go_when_there_is_no_room_or_they_are_too_old() {
-        let mut table = HeadStarts::new(7);
+        let mut table = HeadStarts::new();
         let room = 4 * (ENTRY_BYTES + 8);
         for number in 0..10 {
             table.insert(1_000, &key(number), replicas(0), head_start(1_000, b"v"), room);
@@ -151,7 +142,7 @@ mod tests {
 
     #[test]
     fn a_key_that_is_written_again_and_again_leaves_nothing_behind() {
-        let mut table = HeadStarts::new(7);
+        let mut table = HeadStarts::new();
         for round in 0..10_000 {
             table.insert(1_000 + round, &key(1), replicas(0), head_start(1_000 + round, b"v"), 1 << 20);
             assert!(table.take(&key(1), &replicas(0)).is_some());
@@ -162,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_long_value_is_withheld() {
-        let mut table = HeadStarts::new(7);
+        let mut table = HeadStarts::new();
         table.insert(1_000, &key(1), replicas(0), head_start(1_000, &[7; 1024]), 1 << 20);
         let taken = table.take(&key(1), &replicas(0)).unwrap();
         assert_eq!(taken.register.content, Content::Withheld { value_bytes: 1024 });

@@ -9,6 +9,7 @@
 //! applied); one whose Accept was sent is retried under its history, and if the time runs out its outcome is
 //! unknown.
 
+mod entries;
 mod entry;
 mod eventual;
 mod head_starts;
@@ -24,6 +25,7 @@ mod timing;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use entries::{Entries, EntryId};
 use entry::Entry;
 use eventual::EventualRead;
 use head_starts::HeadStarts;
@@ -50,14 +52,13 @@ pub struct Coordinator {
     clock: HybridClock,
     rng: Rng,
     pace: Pace,
-    /// Boxed: they are large, and come and go with every request.
-    entries: BTreeMap<Key, Box<Entry>>,
+    entries: Entries,
     head_starts: HeadStarts,
     clients: BTreeMap<Token, Client>,
     /// Bytes of keys and values that `clients` stand for.
     held_bytes: usize,
     deadlines: BTreeSet<(u64, Token)>,
-    timers: BTreeSet<(u64, Key)>,
+    timers: BTreeSet<(u64, EntryId)>,
     requests: BTreeMap<u64, Sent>,
     next_request: u64,
     next_serial: u64,
@@ -69,29 +70,35 @@ pub struct Coordinator {
 /// Someone who waits for an answer.
 #[derive(Debug)]
 struct Client {
-    key: Key,
+    waits: Waits,
     submitted_us: u64,
     deadline_us: u64,
     /// Bytes of its key and value.
     bytes: usize,
     /// Whether nothing is changed: such a request is never in doubt.
     reads: bool,
-    /// An eventual read goes from replica to replica by itself.
-    eventual: Option<EventualRead>,
+}
+
+/// What a client waits for.
+#[derive(Debug)]
+enum Waits {
+    /// A round or a quorum read of its key.
+    Entry(EntryId),
+    /// An eventual read, which goes from replica to replica by itself.
+    Eventual(EventualRead),
 }
 
 /// A message whose reply or loss has not been reported yet.
 #[derive(Debug)]
 struct Sent {
-    key: Key,
     purpose: Purpose,
     sent_us: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
-    Round(Ballot, Step),
-    Read(u64),
+    Round(EntryId, Ballot, Step),
+    Read(EntryId, u64),
     Eventual(Token),
 }
 
@@ -116,14 +123,14 @@ impl Coordinator {
         assert!(config.slots_per_round_max >= 1, "a round needs room for an operation");
         let mut rng = Rng::new(seed);
         let clock = HybridClock::new(config.skew_ms_max, Rng::new(rng.next_u64()));
-        let head_starts = HeadStarts::new(rng.next_u64());
+        let entries = Entries::new(rng.next_u64());
         Self {
             config,
             clock,
             rng,
             pace: Pace::new(),
-            entries: BTreeMap::new(),
-            head_starts,
+            entries,
+            head_starts: HeadStarts::new(),
             clients: BTreeMap::new(),
             held_bytes: 0,
             deadlines: BTreeSet::new(),
@@ -182,26 +189,31 @@ impl Coordinator {
             return;
         }
         let reads = !matches!(task, Task::Change(_));
-        let eventual =
-            (task == Task::ReadEventual).then(|| EventualRead::new(partition, Arc::clone(&replicas)));
-        let client =
-            Client { key: key.clone(), submitted_us: now.mono_us, deadline_us, bytes, reads, eventual };
-        assert!(self.clients.insert(token, client).is_none(), "a token names one request");
-        self.deadlines.insert((deadline_us, token));
-        self.held_bytes += bytes;
+        let client = |waits| Client { waits, submitted_us: now.mono_us, deadline_us, bytes, reads };
         let operation = match task {
-            Task::ReadEventual => return self.ask_eventual(now, token, out),
+            Task::ReadEventual => {
+                let read = EventualRead::new(key, partition, replicas);
+                self.admit(token, client(Waits::Eventual(read)));
+                return self.ask_eventual(now, token, out);
+            }
             Task::Read => Operation::new(Change::Read),
             Task::Change(operation) => operation,
         };
-        let entry = (self.entries.entry(key.clone()))
-            .or_insert_with(|| Box::new(Entry::new(partition, Arc::clone(&replicas))));
+        let id = self.entries.enter(key, |key| Entry::new(key, partition, Arc::clone(&replicas)));
+        self.admit(token, client(Waits::Entry(id)));
+        let Some(entry) = self.entries.get_mut(id) else { return };
         entry.replicas = replicas;
         if operation.change == Change::Read && !entry.is_changing() {
             entry.readers.push(token);
-            return self.pump(now, &key, out);
+            return self.pump(now, id, out);
         }
-        self.enqueue(now, &key, Slot { token, proposal: Proposal::new(operation) }, out);
+        self.enqueue(now, id, Slot { token, proposal: Proposal::new(operation) }, out);
+    }
+
+    fn admit(&mut self, token: Token, client: Client) {
+        self.deadlines.insert((client.deadline_us, token));
+        self.held_bytes += client.bytes;
+        assert!(self.clients.insert(token, client).is_none(), "a token names one request");
     }
 
     /// Takes a node's reply. Replies to messages that no longer matter are ignored.
@@ -209,17 +221,17 @@ impl Coordinator {
         self.observe_clock(now, from, node_ms);
         let Some(sent) = self.requests.remove(&reply.id) else { return };
         match sent.purpose {
-            Purpose::Round(ballot, step) => {
+            Purpose::Round(id, ballot, step) => {
                 if step == Step::Prepare {
                     self.pace.observe(now.mono_us.saturating_sub(sent.sent_us));
                 }
-                self.with_round(now, &sent.key, ballot, out, |round, now_ms, usable, output| {
+                self.with_round(now, id, ballot, out, |round, now_ms, usable, output| {
                     round.on_reply(now_ms, from, step, reply.body, usable, output)
                 });
             }
-            Purpose::Read(serial) => {
+            Purpose::Read(id, serial) => {
                 self.pace.observe(now.mono_us.saturating_sub(sent.sent_us));
-                self.with_read(now, &sent.key, serial, out, |read, usable, sends| {
+                self.with_read(now, id, serial, out, |read, usable, sends| {
                     read.on_reply(from, reply.body, usable, sends)
                 });
             }
@@ -231,15 +243,13 @@ impl Coordinator {
     pub fn on_lost(&mut self, now: Now, to: NodeIndex, request_id: u64, out: &mut Effects) {
         let Some(sent) = self.requests.remove(&request_id) else { return };
         match sent.purpose {
-            Purpose::Round(ballot, step) => {
-                self.with_round(now, &sent.key, ballot, out, |round, now_ms, usable, output| {
+            Purpose::Round(id, ballot, step) => {
+                self.with_round(now, id, ballot, out, |round, now_ms, usable, output| {
                     round.on_lost(now_ms, to, step, usable, output)
                 });
             }
-            Purpose::Read(serial) => {
-                self.with_read(now, &sent.key, serial, out, |read, usable, sends| {
-                    read.on_lost(to, usable, sends)
-                });
+            Purpose::Read(id, serial) => {
+                self.with_read(now, id, serial, out, |read, usable, sends| read.on_lost(to, usable, sends));
             }
             Purpose::Eventual(token) => self.on_eventual_lost(now, token, to, out),
         }
@@ -252,16 +262,16 @@ impl Coordinator {
         if !changed {
             return;
         }
-        let keys: Vec<Key> = (self.entries.iter())
+        let affected: Vec<EntryId> = (self.entries.iter())
             .filter(|(_, entry)| entry.replicas.members().contains(&node))
-            .map(|(key, _)| key.clone())
+            .map(|(id, _)| id)
             .collect();
-        for key in keys {
-            if usable && let Some(entry) = self.entries.get_mut(&key) {
+        for id in affected {
+            if usable && let Some(entry) = self.entries.get_mut(id) {
                 entry.retry_at_us = None;
             }
-            self.hedge(now, &key, out);
-            self.pump(now, &key, out);
+            self.hedge(now, id, out);
+            self.pump(now, id, out);
         }
         if !usable {
             self.hedge_eventual(now, node, out);
@@ -277,10 +287,10 @@ impl Coordinator {
         }
     }
 
-    fn enqueue(&mut self, now: Now, key: &Key, slot: Slot, out: &mut Effects) {
+    fn enqueue(&mut self, now: Now, id: EntryId, slot: Slot, out: &mut Effects) {
         let slots_max = self.config.slots_per_round_max;
         let queue_max = self.config.queue_per_key_max;
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(entry) = self.entries.get_mut(id) else { return };
         let slot = match &mut entry.round {
             Some(running) => match running.round.join(slot, slots_max) {
                 None => {
@@ -296,26 +306,26 @@ impl Coordinator {
             return;
         }
         entry.queue.push_back(slot);
-        self.pump(now, key, out);
+        self.pump(now, id, out);
     }
 
     /// Starts whatever can start on a key, keeps its timer, and forgets it when nothing is left.
-    fn pump(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        self.start_round(now, key, out);
-        self.start_read(now, key, out);
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    fn pump(&mut self, now: Now, id: EntryId, out: &mut Effects) {
+        self.start_round(now, id, out);
+        self.start_read(now, id, out);
+        let Some(entry) = self.entries.get_mut(id) else { return };
         let wanted = if entry.is_idle() { None } else { entry.wanted_timer_us() };
         if entry.timer_us != wanted {
             if let Some(at_us) = entry.timer_us.take() {
-                self.timers.remove(&(at_us, key.clone()));
+                self.timers.remove(&(at_us, id));
             }
             if let Some(at_us) = wanted {
                 entry.timer_us = Some(at_us);
-                self.timers.insert((at_us, key.clone()));
+                self.timers.insert((at_us, id));
             }
         }
         if entry.is_idle() {
-            self.entries.remove(key);
+            self.entries.remove(id);
         }
     }
 
@@ -324,7 +334,7 @@ impl Coordinator {
         &mut self,
         now: Now,
         node: NodeIndex,
-        key: &Key,
+        key: Key,
         route: Route,
         purpose: Purpose,
         body: RequestBody,
@@ -332,9 +342,9 @@ impl Coordinator {
     ) {
         self.next_request += 1;
         let id = self.next_request;
-        self.requests.insert(id, Sent { key: key.clone(), purpose, sent_us: now.mono_us });
+        self.requests.insert(id, Sent { purpose, sent_us: now.mono_us });
         let Route { partition, done } = route;
-        out.sends.push((node, Request { id, partition, done, key: key.clone(), body }));
+        out.sends.push((node, Request { id, partition, done, key, body }));
     }
 
     fn answer(&mut self, token: Token, answer: Result<Answer, Failure>, out: &mut Effects) {

@@ -2,18 +2,18 @@
 
 use std::sync::Arc;
 
+use super::entries::EntryId;
 use super::entry::RunningRound;
 use super::{Coordinator, Effects, Failure, Now, Purpose, Route};
 use crate::ballot::{Ballot, Hlc};
 use crate::ids::NodeIndex;
-use crate::key::Key;
 use crate::message::RequestBody;
 use crate::round::{HeadStart, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step};
 
 impl Coordinator {
     /// Starts the next round of a key, if operations wait and nothing stands in its way.
-    pub(super) fn start_round(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    pub(super) fn start_round(&mut self, now: Now, id: EntryId, out: &mut Effects) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
         let paused = entry.retry_at_us.is_some_and(|at_us| at_us > now.mono_us);
         if entry.round.is_some() || entry.queue.is_empty() || paused {
             return;
@@ -39,15 +39,15 @@ impl Coordinator {
             next: (next.proposer == ballot.proposer).then_some(next.hlc),
         };
         self.stats.rounds += 1;
-        let head_start = self.head_starts.take(key, &entry.replicas);
+        let head_start = self.head_starts.take(&entry.key, &entry.replicas);
         let mut output = RoundOutput::default();
         let round = self.begin(now, plan, head_start, &mut output);
         let ballot = round.ballot();
         let hedge_at_us = now.mono_us + self.hedge_after_us();
-        if let Some(entry) = self.entries.get_mut(key) {
+        if let Some(entry) = self.entries.get_mut(id) {
             entry.round = Some(RunningRound { round, hedge_at_us });
         }
-        self.send_round(now, key, ballot, output.sends, out);
+        self.send_round(now, id, ballot, output.sends, out);
     }
 
     /// Begins a round at its Accept, if the last one left a head start that still counts, or at its Prepare.
@@ -74,13 +74,13 @@ impl Coordinator {
     }
 
     /// Keeps what a chosen round leaves for the key's next one.
-    fn keep_head_start(&mut self, now: Now, key: &Key, head_start: HeadStart) {
-        let Some(entry) = self.entries.get(key) else { return };
+    fn keep_head_start(&mut self, now: Now, id: EntryId, head_start: HeadStart) {
+        let Some(entry) = self.entries.get(id) else { return };
         let now_ms = self.clock.now_ms(now.wall_ms);
         if head_start.is_current(now_ms) {
             let replicas = Arc::clone(&entry.replicas);
             let bytes_max = self.config.head_starts_bytes_max;
-            self.head_starts.insert(now_ms, key, replicas, head_start, bytes_max);
+            self.head_starts.insert(now_ms, &entry.key, replicas, head_start, bytes_max);
         }
     }
 
@@ -88,13 +88,13 @@ impl Coordinator {
     pub(super) fn with_round(
         &mut self,
         now: Now,
-        key: &Key,
+        id: EntryId,
         ballot: Ballot,
         out: &mut Effects,
         event: impl FnOnce(&mut Round, u64, &dyn Fn(NodeIndex) -> bool, &mut RoundOutput) -> Progress,
     ) {
         let now_ms = self.clock.now_ms(now.wall_ms);
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(entry) = self.entries.get_mut(id) else { return };
         let Some(running) = entry.round.as_mut().filter(|running| running.round.ballot() == ballot) else {
             return;
         };
@@ -103,34 +103,34 @@ impl Coordinator {
         let progress = event(&mut running.round, now_ms, &usable, &mut output);
         let head_start = running.round.take_head_start();
         self.stats.one_trip_answers += output.early.len() as u64;
-        self.send_round(now, key, ballot, output.sends, out);
+        self.send_round(now, id, ballot, output.sends, out);
         for (token, answer) in output.early {
             self.answer(token, Ok(answer), out);
         }
         match progress {
             Progress::Running => {}
             Progress::Chosen(answers) => {
-                if let Some(entry) = self.entries.get_mut(key) {
+                if let Some(entry) = self.entries.get_mut(id) {
                     entry.round = None;
                     entry.retries = 0;
                     entry.last_failure = None;
                 }
                 if let Some(head_start) = head_start {
-                    self.keep_head_start(now, key, head_start);
+                    self.keep_head_start(now, id, head_start);
                 }
                 for (token, answer) in answers {
                     self.answer(token, Ok(answer), out);
                 }
             }
-            Progress::Failed { slots, reason } => self.on_round_failed(now, key, slots, &reason, out),
+            Progress::Failed { slots, reason } => self.on_round_failed(now, id, slots, &reason, out),
         }
-        self.pump(now, key, out);
+        self.pump(now, id, out);
     }
 
     fn on_round_failed(
         &mut self,
         now: Now,
-        key: &Key,
+        id: EntryId,
         mut slots: Vec<Slot>,
         reason: &RoundFailure,
         out: &mut Effects,
@@ -146,7 +146,7 @@ impl Coordinator {
         }
         slots.retain(|slot| self.clients.contains_key(&slot.token));
         let mut refused = Vec::new();
-        slots.retain(|slot| match self.hopeless(key, slot, reason) {
+        slots.retain(|slot| match self.hopeless(id, slot, reason) {
             Some(failure) => {
                 refused.push((slot.token, failure));
                 false
@@ -156,21 +156,21 @@ impl Coordinator {
         for (token, failure) in refused {
             self.answer(token, Err(failure), out);
         }
-        let pause_us = self.pause_us(key, reason);
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let pause_us = self.pause_us(id, reason);
+        let Some(entry) = self.entries.get_mut(id) else { return };
         entry.round = None;
         entry.retries += 1;
         entry.want_value |= reason.value_moved;
         entry.retry_at_us = Some(now.mono_us + pause_us);
         entry.last_failure = Some(reason.clone());
         entry.put_back(slots);
-        self.refuse_without_quorum(now, key, out);
+        self.refuse_without_quorum(now, id, out);
     }
 
     /// How long to wait before the next round: random, within a bound that doubles with each failure. The first time
     /// that only the value's bytes were missing there is no rival to give way to.
-    fn pause_us(&mut self, key: &Key, reason: &RoundFailure) -> u64 {
-        let retries = self.entries.get(key).map_or(0, |entry| entry.retries);
+    fn pause_us(&mut self, id: EntryId, reason: &RoundFailure) -> u64 {
+        let retries = self.entries.get(id).map_or(0, |entry| entry.retries);
         if reason.value_moved && retries == 0 {
             return 0;
         }
@@ -179,7 +179,7 @@ impl Coordinator {
     }
 
     /// Why an operation that was never sent need not be tried again.
-    fn hopeless(&self, key: &Key, slot: &Slot, reason: &RoundFailure) -> Option<Failure> {
+    fn hopeless(&self, id: EntryId, slot: &Slot, reason: &RoundFailure) -> Option<Failure> {
         let operation = &slot.proposal.operation;
         if !slot.proposal.attempts.is_empty() {
             return None;
@@ -189,7 +189,7 @@ impl Coordinator {
         if born_ms.zip(reason.skew_limit_ms).is_some_and(|(born_ms, limit_ms)| born_ms > limit_ms) {
             return Some(Failure::ClockSkew);
         }
-        let replicas = &self.entries.get(key)?.replicas;
+        let replicas = &self.entries.get(id)?.replicas;
         let has_room = |node| !self.unusable.contains(&node) && !reason.disk_low.contains(&node);
         let full = !reason.disk_low.is_empty() && !replicas.is_quorum(has_room);
         (full && operation.change.grows()).then_some(Failure::DiskReserve)
@@ -198,16 +198,17 @@ impl Coordinator {
     fn send_round(
         &mut self,
         now: Now,
-        key: &Key,
+        id: EntryId,
         ballot: Ballot,
         sends: Vec<(NodeIndex, RequestBody)>,
         out: &mut Effects,
     ) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(entry) = self.entries.get_mut(id) else { return };
         let Some(running) = &mut entry.round else { return };
         if running.round.is_accepting() {
             running.hedge_at_us = now.mono_us + self.config.patience_us;
         }
+        let key = entry.key.key.clone();
         let route = Route { partition: entry.partition, done: !running.round.replicas().is_joint() };
         for (node, body) in sends {
             let step = match body {
@@ -215,7 +216,7 @@ impl Coordinator {
                 RequestBody::Fetch { .. } => Step::Fetch,
                 RequestBody::Prepare { .. } | RequestBody::Read { .. } => Step::Prepare,
             };
-            self.send(now, node, key, route, Purpose::Round(ballot, step), body, out);
+            self.send(now, node, key.clone(), route, Purpose::Round(id, ballot, step), body, out);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What a coordinator does because time passes: deadlines, hedges, the end of patience.
 
+use super::entries::EntryId;
 use super::entry::Withdrawn;
-use super::{Coordinator, Effects, Failure, Now};
-use crate::key::Key;
+use super::{Coordinator, Effects, Failure, Now, Waits};
 use crate::quorum::ReplicaSet;
 use crate::round::{RoundFailure, Token};
 
@@ -15,40 +15,43 @@ impl Coordinator {
             self.deadlines.remove(&(at_us, token));
             self.on_deadline(now, token, out);
         }
-        while let Some((at_us, key)) = self.timers.first().cloned().filter(|(at_us, _)| *at_us <= now.mono_us)
+        while let Some((at_us, id)) = self.timers.first().copied().filter(|(at_us, _)| *at_us <= now.mono_us)
         {
-            self.timers.remove(&(at_us, key.clone()));
-            if let Some(entry) = self.entries.get_mut(&key) {
+            self.timers.remove(&(at_us, id));
+            if let Some(entry) = self.entries.get_mut(id) {
                 entry.timer_us = None;
             }
-            self.on_timer(now, &key, out);
+            self.on_timer(now, id, out);
         }
     }
 
     fn on_deadline(&mut self, now: Now, token: Token, out: &mut Effects) {
         let Some(client) = self.clients.get(&token) else { return };
-        let (key, reads) = (client.key.clone(), client.reads);
-        if let Some(eventual) = &client.eventual {
-            let failure =
-                if self.has_usable_quorum(&eventual.replicas) { Failure::Timeout } else { Failure::NoQuorum };
-            return self.answer(token, Err(failure), out);
-        }
-        let failure = match self.entries.get_mut(&key) {
+        let reads = client.reads;
+        let id = match &client.waits {
+            Waits::Entry(id) => *id,
+            Waits::Eventual(read) => {
+                let usable = self.has_usable_quorum(&read.replicas);
+                let failure = if usable { Failure::Timeout } else { Failure::NoQuorum };
+                return self.answer(token, Err(failure), out);
+            }
+        };
+        let failure = match self.entries.get_mut(id) {
             Some(entry) => {
                 let withdrawn = entry.withdraw(token);
                 entry.end_unwanted();
-                self.failure_at_deadline(&key, withdrawn, reads)
+                self.failure_at_deadline(id, withdrawn, reads)
             }
             None if reads => Failure::Timeout,
             None => Failure::Unknown,
         };
         self.answer(token, Err(failure), out);
-        self.pump(now, &key, out);
+        self.pump(now, id, out);
     }
 
     /// The split that clients rely on: only what was never sent is called never applied.
-    fn failure_at_deadline(&self, key: &Key, withdrawn: Withdrawn, reads: bool) -> Failure {
-        let Some(entry) = self.entries.get(key) else { return Failure::Unknown };
+    fn failure_at_deadline(&self, id: EntryId, withdrawn: Withdrawn, reads: bool) -> Failure {
+        let Some(entry) = self.entries.get(id) else { return Failure::Unknown };
         let last = entry.last_failure.as_ref();
         let was = |what: fn(&RoundFailure) -> bool| last.is_some_and(what);
         match withdrawn {
@@ -62,21 +65,21 @@ impl Coordinator {
         }
     }
 
-    fn on_timer(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let Some(entry) = self.entries.get(key) else { return };
+    fn on_timer(&mut self, now: Now, id: EntryId, out: &mut Effects) {
+        let Some(entry) = self.entries.get(id) else { return };
         let due = |at_us: u64| at_us <= now.mono_us;
         let round_due = entry.round.as_ref().is_some_and(|running| due(running.hedge_at_us));
         let read_due = entry.read.as_ref().is_some_and(|running| due(running.hedge_at_us));
         if round_due || read_due {
-            self.hedge(now, key, out);
+            self.hedge(now, id, out);
         }
-        self.pump(now, key, out);
+        self.pump(now, id, out);
     }
 
     /// Asks further replicas for whatever waits on a key, and refuses what has waited too long for a majority.
-    pub(super) fn hedge(&mut self, now: Now, key: &Key, out: &mut Effects) {
+    pub(super) fn hedge(&mut self, now: Now, id: EntryId, out: &mut Effects) {
         let again_at_us = now.mono_us + self.hedge_after_us();
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(entry) = self.entries.get_mut(id) else { return };
         let ballot = entry.round.as_mut().map(|running| {
             let accepting = running.round.is_accepting();
             running.hedge_at_us = if accepting { now.mono_us + self.config.patience_us } else { again_at_us };
@@ -88,13 +91,13 @@ impl Coordinator {
         });
         let sent = out.sends.len();
         if let Some(ballot) = ballot {
-            self.with_round(now, key, ballot, out, |round, _, usable, output| round.widen(usable, output));
+            self.with_round(now, id, ballot, out, |round, _, usable, output| round.widen(usable, output));
         }
         if let Some(serial) = serial {
-            self.with_read(now, key, serial, out, |read, usable, sends| read.widen(usable, sends));
+            self.with_read(now, id, serial, out, |read, usable, sends| read.widen(usable, sends));
         }
         self.stats.hedges += u64::from(out.sends.len() > sent);
-        self.refuse_without_quorum(now, key, out);
+        self.refuse_without_quorum(now, id, out);
     }
 
     /// How long to wait for an answer before a further replica is asked.
@@ -103,8 +106,8 @@ impl Coordinator {
     }
 
     /// Refuses what has waited long enough for a majority to come back, unless it was sent.
-    pub(super) fn refuse_without_quorum(&mut self, now: Now, key: &Key, out: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+    pub(super) fn refuse_without_quorum(&mut self, now: Now, id: EntryId, out: &mut Effects) {
+        let Some(entry) = self.entries.get_mut(id) else { return };
         if entry.replicas.is_quorum(|node| !self.unusable.contains(&node)) {
             return;
         }
