@@ -6,7 +6,6 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
-use mimalloc::MiMalloc;
 use roundtable_common::settings::Settings;
 use roundtable_common::stop::{self, StopArgs};
 use roundtable_common::{cluster_file, limits, listen, telemetry};
@@ -18,10 +17,11 @@ use roundtable_router::config::{Config, VARIABLE_PREFIX};
 use roundtable_router::http::Server;
 use roundtable_router::metrics::Metrics;
 use roundtable_router::topology::{ClusterSeed, Seeker};
+use tikv_jemallocator::Jemalloc;
 use tracing::{info, warn};
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use anyhow::Context;
 use clap::Parser;
-use mimalloc::MiMalloc;
 use roundtable_common::settings::Settings;
 use roundtable_common::{cluster_file, limits, stop, telemetry};
 use roundtable_node::cli::Cli;
 use roundtable_node::config::{Config, VARIABLE_PREFIX};
 use roundtable_node::run::{Running, Start};
+use tikv_jemallocator::Jemalloc;
 use tokio::runtime;
 
 /// Time for scans under way, which cannot be cut off, to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
     match run(Cli::parse()) {

@@ -8,6 +8,7 @@
 //! - [`Http`]: a plain client for well-formed requests; [`Raw`]: bytes on a socket for all others.
 //! - [`Scene`]: a cluster that bad input must leave as it was.
 //! - [`Disk`]: a small disk that really fills up.
+//! - [`faketime`]: wrong clocks.
 //! - [`idempotency_key`]: names of operations.
 //! - [`Gauntlet`]: clients, faults of every kind, and the judge of what the clients saw.
 //! - [`eventually`]: the only place that waits by time.
@@ -21,6 +22,7 @@
 mod cluster;
 mod command;
 mod disk;
+pub mod faketime;
 mod gauntlet;
 mod http;
 mod namespace;

@@ -2,24 +2,13 @@
 //!
 //! The clocks are made wrong by the distribution's library `libfaketime`, loaded into single processes.
 
-#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
-
-use std::path::PathBuf;
-
-use roundtable_tests::{Cluster, Layout, Process, eventually};
-
-/// The library for programs with threads, as Debian and Ubuntu place it.
-fn library() -> PathBuf {
-    let folders = std::fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
-    let mut libraries = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
-    libraries.find(|path| path.exists()).expect("libfaketime: `make setup` installs it")
-}
+use roundtable_tests::{Cluster, Layout, Process, eventually, faketime};
 
 /// Lets a process's wall clock differ from its next start on, such as `-60s` or `+1h`.
 fn set_clock(process: &mut Process, offset: &str) {
-    process.set_env("LD_PRELOAD", &library().display().to_string());
+    let library = faketime::library().expect("libfaketime: `make setup` installs it");
+    faketime::load(process, &library);
     process.set_env("FAKETIME", offset);
-    process.set_env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
 }
 
 #[tokio::test(flavor = "multi_thread")]

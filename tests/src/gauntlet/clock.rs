@@ -1,21 +1,9 @@
-//! Wrong clocks: libfaketime of the distribution, loaded into a process, takes the offset from a file, so that a
-//! clock can jump while the process runs. The monotonic clock is left alone.
+//! Wrong clocks: libfaketime takes the offset from a file, so that a clock can jump while its process runs.
 
 use std::path::{Path, PathBuf};
 
+use crate::faketime;
 use crate::process::Process;
-
-/// Where Debian and Ubuntu put the library for programs with threads.
-const NAME: &str = "faketime/libfaketimeMT.so.1";
-
-/// The library, if this machine has it.
-pub(super) fn library() -> Option<PathBuf> {
-    let folders = std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
-    folders
-        .chain([PathBuf::from("/usr/lib")])
-        .map(|folder| folder.join(NAME))
-        .find(|library| library.exists())
-}
 
 /// The clock of one process.
 #[derive(Debug)]
@@ -28,9 +16,8 @@ impl Clock {
     pub(super) fn of(process: &mut Process, library: &Path, file: PathBuf) -> Self {
         let clock = Self { file };
         clock.skew(0);
-        process.set_env("LD_PRELOAD", &library.display().to_string());
+        faketime::load(process, library);
         process.set_env("FAKETIME_TIMESTAMP_FILE", &clock.file.display().to_string());
-        process.set_env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
         process.set_env("FAKETIME_DONT_RESET", "1");
         // Seconds after which the file is read again.
         process.set_env("FAKETIME_CACHE_DURATION", "1");

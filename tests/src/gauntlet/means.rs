@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use super::clock;
 use super::fault::Kind;
 use super::network::Wires;
 use super::{Gauntlet, Party};
 use crate::disk::Disk;
+use crate::faketime;
 
 /// Far more than a run needs; only what is used takes memory.
 const DISK_BYTES: u64 = 1 << 30;
@@ -44,7 +44,7 @@ impl Means {
         if let Err(error) = &disk {
             skipped.push((Kind::FillDisk, format!("no disk of a node's own: {error}")));
         }
-        let clocks = clock::library();
+        let clocks = faketime::library();
         if clocks.is_none() {
             skipped.push((Kind::SkewClock, "libfaketime is not installed (make setup)".to_owned()));
         }
