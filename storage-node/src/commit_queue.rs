@@ -1,7 +1,10 @@
 //! What waits for the committer: jobs of all shards in the order of their coming.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use crate::committer::CommitJob;
 
@@ -10,7 +13,8 @@ use crate::committer::CommitJob;
 #[derive(Debug)]
 pub(crate) struct CommitQueue {
     state: Mutex<State>,
-    filled: Condvar,
+    /// The committer, which may wait for the first job or for the end.
+    changed: Notify,
     jobs_max: usize,
 }
 
@@ -18,8 +22,6 @@ pub(crate) struct CommitQueue {
 struct State {
     jobs: Vec<CommitJob>,
     closed: bool,
-    /// The committer sleeps: waking it costs a system call, so it is done only then.
-    asleep: bool,
 }
 
 /// Nothing is committed any more.
@@ -28,7 +30,7 @@ pub(crate) struct Closed;
 
 impl CommitQueue {
     pub(crate) fn new(jobs_max: usize) -> Self {
-        Self { state: Mutex::default(), filled: Condvar::new(), jobs_max }
+        Self { state: Mutex::default(), changed: Notify::new(), jobs_max }
     }
 
     /// Whether no further work should be begun.
@@ -46,9 +48,10 @@ impl CommitQueue {
             return Err(Closed);
         }
         state.jobs.push(job);
-        if std::mem::take(&mut state.asleep) {
+        // Who did not take the job before this one has been told already.
+        if state.jobs.len() == 1 {
             drop(state);
-            self.filled.notify_one();
+            self.changed.notify_one();
         }
         Ok(())
     }
@@ -59,33 +62,37 @@ impl CommitQueue {
     }
 
     /// Takes all that waits, in order. Waits until there is something, for `limit` at most if there is one: then it
-    /// may be nothing.
+    /// may be nothing. For one taker.
     ///
     /// # Errors
     /// When the queue is closed and empty.
-    pub(crate) fn take(&self, limit: Option<Duration>) -> Result<Vec<CommitJob>, Closed> {
-        let mut state = self.state();
-        while state.jobs.is_empty() && !state.closed {
-            state.asleep = true;
-            state = match limit {
-                None => self.filled.wait(state).unwrap_or_else(PoisonError::into_inner),
-                Some(limit) => {
-                    let woken = self.filled.wait_timeout(state, limit);
-                    let (state, timeout) = woken.unwrap_or_else(PoisonError::into_inner);
-                    if timeout.timed_out() && state.jobs.is_empty() && !state.closed {
-                        return Ok(Vec::new());
-                    }
-                    state
+    pub(crate) async fn take(&self, limit: Option<Duration>) -> Result<Vec<CommitJob>, Closed> {
+        loop {
+            {
+                let mut state = self.state();
+                if !state.jobs.is_empty() {
+                    return Ok(std::mem::take(&mut state.jobs));
                 }
-            };
+                if state.closed {
+                    return Err(Closed);
+                }
+            }
+            let changed = self.changed.notified();
+            match limit {
+                None => changed.await,
+                Some(limit) => {
+                    if timeout(limit, changed).await.is_err() {
+                        return Ok(self.take_now());
+                    }
+                }
+            }
         }
-        if state.jobs.is_empty() { Err(Closed) } else { Ok(std::mem::take(&mut state.jobs)) }
     }
 
     /// Takes no further jobs; those that wait are still committed.
     pub(crate) fn close(&self) {
         self.state().closed = true;
-        self.filled.notify_one();
+        self.changed.notify_one();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -104,52 +111,52 @@ mod tests {
         CommitJob { shard, writes: Vec::new(), releases: Vec::new() }
     }
 
-    #[test]
-    fn queue_keeps_the_order_and_says_when_it_is_full() {
+    #[tokio::test]
+    async fn queue_keeps_the_order_and_says_when_it_is_full() {
         let queue = CommitQueue::new(2);
         for shard in 0..3 {
             assert_eq!(queue.is_full(), shard == 2);
             assert_eq!(queue.push(job(shard)), Ok(()), "what was decided is taken");
         }
-        let taken = queue.take(None).unwrap();
+        let taken = queue.take(None).await.unwrap();
         assert_eq!(taken.iter().map(|job| job.shard).collect::<Vec<_>>(), [0, 1, 2]);
         assert!(!queue.is_full() && queue.take_now().is_empty());
     }
 
-    #[test]
-    fn queue_that_is_closed_gives_what_waits_and_takes_nothing() {
+    #[tokio::test]
+    async fn queue_that_is_closed_gives_what_waits_and_takes_nothing() {
         let queue = CommitQueue::new(2);
         queue.push(job(7)).unwrap();
         queue.close();
         assert_eq!(queue.push(job(8)), Err(Closed));
-        assert_eq!(queue.take(None).unwrap().len(), 1);
-        assert_eq!(queue.take(None).err(), Some(Closed));
-        assert_eq!(queue.take(Some(Duration::ZERO)).err(), Some(Closed));
+        assert_eq!(queue.take(None).await.unwrap().len(), 1);
+        assert_eq!(queue.take(None).await.err(), Some(Closed));
+        assert_eq!(queue.take(Some(Duration::ZERO)).await.err(), Some(Closed));
     }
 
-    #[test]
-    fn queue_wakes_who_sleeps() {
+    #[tokio::test]
+    async fn queue_wakes_who_waits() {
         let queue = Arc::new(CommitQueue::new(10));
-        let sleeper = thread::spawn({
+        let pushing = thread::spawn({
             let queue = Arc::clone(&queue);
             move || {
-                let mut taken = 0;
-                while let Ok(jobs) = queue.take(None) {
-                    taken += jobs.len();
+                for shard in 0..1_000 {
+                    queue.push(job(shard)).unwrap();
                 }
-                taken
+                queue.close();
             }
         });
-        for shard in 0..1_000 {
-            queue.push(job(shard)).unwrap();
+        let mut taken = 0;
+        while let Ok(jobs) = queue.take(None).await {
+            taken += jobs.len();
         }
-        queue.close();
-        assert_eq!(sleeper.join().unwrap(), 1_000);
+        assert_eq!(taken, 1_000);
+        pushing.join().unwrap();
     }
 
-    #[test]
-    fn queue_that_stays_empty_gives_nothing_after_the_time() {
+    #[tokio::test]
+    async fn queue_that_stays_empty_gives_nothing_after_the_time() {
         let queue = CommitQueue::new(2);
-        assert!(queue.take(Some(Duration::from_millis(1))).unwrap().is_empty());
+        assert!(queue.take(Some(Duration::from_millis(1))).await.unwrap().is_empty());
     }
 }

@@ -6,6 +6,10 @@
 //! that holds their writes is in the journal, before the database has it; a job without writes is released with the
 //! group that it was drained into, when all earlier writes of its shard are durable already. Replicas are told of a
 //! group when readers of the database find it: until then they answer for its registers themselves.
+//!
+//! The thread is an async runtime too, for connections that bring nothing but what has to be committed (see
+//! `lane.rs`): their batches are decided here, and answered between the two halves of a commit, without a switch between
+//! threads. All of it waits for the disk anyway, so that the thread may wait for it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,13 +17,14 @@ use std::time::{Duration, Instant};
 
 use roundtable_consensus::{Reply, Ticket, Write};
 use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use crate::budget::Held;
 use crate::commit_queue::{Closed, CommitQueue};
 use crate::disk_watch::DiskWatch;
 use crate::fault::Fault;
 use crate::metrics::Metrics;
-use crate::store::{Store, StoreError};
+use crate::store::{CommitStats, Store, StoreError};
 
 /// A group stops growing at this many bytes: one sync of more would delay its first job too long.
 const GROUP_BYTES_MAX: usize = 32 << 20;
@@ -92,9 +97,9 @@ pub(crate) struct Committer {
 
 impl Committer {
     /// Commits until the queue is closed, or until a commit fails: then the process must end, and whoever waits for
-    /// a reply gets none.
-    pub(crate) fn run(self) {
-        if let Err(error) = self.run_until_closed() {
+    /// a reply gets none. To be run on a thread of its own, which it keeps from going on while the disk works.
+    pub(crate) async fn run(self) {
+        if let Err(error) = self.run_until_closed().await {
             tracing::error!(%error, "commit failed: the node stops and answers nothing");
             self.jobs.close();
             drop(self.jobs.take_now());
@@ -102,20 +107,20 @@ impl Committer {
         }
     }
 
-    fn run_until_closed(&self) -> Result<(), StoreError> {
+    async fn run_until_closed(&self) -> Result<(), StoreError> {
         let mut last_sync = Instant::now();
         let (mut unsynced, mut bytes_since_poll) = (false, 0);
         // What was taken from the queue and did not fit the last group.
         let mut left = Vec::new();
         loop {
             if left.is_empty() {
-                match self.jobs.take(self.wait_max(last_sync, unsynced)) {
+                match self.jobs.take(self.wait_max(last_sync, unsynced)).await {
                     Ok(jobs) => left = jobs,
                     Err(Closed) => return self.store.sync(),
                 }
             }
             if !left.is_empty() {
-                let bytes = self.commit_group(&mut left)?;
+                let bytes = self.commit_group(&mut left).await?;
                 unsynced |= bytes > 0;
                 bytes_since_poll += bytes;
             }
@@ -141,9 +146,30 @@ impl Committer {
         }
     }
 
-    /// Writes one group and releases its replies; jobs beyond the bound stay in `jobs`. Returns the bytes written.
-    fn commit_group(&self, jobs: &mut Vec<CommitJob>) -> Result<u64, StoreError> {
+    /// Commits one group and releases its replies; jobs beyond the bound stay in `jobs`. Returns the bytes written.
+    async fn commit_group(&self, jobs: &mut Vec<CommitJob>) -> Result<u64, StoreError> {
         let started = Instant::now();
+        let (added, stats) = self.journal_group(jobs)?;
+        let group = jobs.get_mut(..added).unwrap_or_default();
+        group.iter_mut().flat_map(|job| std::mem::take(&mut job.releases)).for_each(Release::send);
+        // Answers leave before the database is written to.
+        yield_now().await;
+        self.store.apply()?;
+        self.metrics.observe_commit(&stats, started.elapsed());
+        for job in jobs.iter().take(added) {
+            if let (Some((Ticket(last), _)), Some(durable)) =
+                (job.writes.last(), self.durable.get(usize::from(job.shard)))
+            {
+                durable.store(*last, Ordering::Release);
+            }
+        }
+        drop(jobs.drain(..added));
+        self.limit_log(stats.log.bytes())?;
+        Ok(stats.bytes)
+    }
+
+    /// Makes one group durable. Returns how many of the jobs are in it: the first ones.
+    fn journal_group(&self, jobs: &mut Vec<CommitJob>) -> Result<(usize, CommitStats), StoreError> {
         let mut commit = self.store.begin_commit();
         let mut added = 0;
         loop {
@@ -162,19 +188,7 @@ impl Committer {
             }
             added += 1;
         }
-        let releases = jobs.iter_mut().take(added).flat_map(|job| std::mem::take(&mut job.releases));
-        let stats = commit.write(|| releases.for_each(Release::send))?;
-        self.metrics.observe_commit(&stats, started.elapsed());
-        for job in jobs.iter().take(added) {
-            if let (Some((Ticket(last), _)), Some(durable)) =
-                (job.writes.last(), self.durable.get(usize::from(job.shard)))
-            {
-                durable.store(*last, Ordering::Release);
-            }
-        }
-        drop(jobs.drain(..added));
-        self.limit_log(stats.log.bytes())?;
-        Ok(stats.bytes)
+        Ok((added, commit.journal()?))
     }
 
     /// Nobody follows the log yet, so nothing holds its entries back: the oldest go when it is too long.
@@ -245,6 +259,10 @@ mod tests {
         }
     }
 
+    fn block_on(future: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future);
+    }
+
     /// What is true at the moment when a reply leaves: it wakes whoever waits for it on the committer's thread.
     struct AtRelease {
         store: Arc<Store>,
@@ -275,7 +293,7 @@ mod tests {
         let waker = Waker::from(Arc::clone(&at_release));
         let mut receiver = pin!(receiver);
         assert!(receiver.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        committer.run();
+        block_on(committer.run());
         assert_eq!(at_release.seen.get(), Some(&(0, false)));
         assert_eq!(durable[1].load(Ordering::Acquire), 1);
     }
@@ -295,7 +313,7 @@ mod tests {
         let (fault, watch) = Fault::new();
         let committer = Committer { fault, ..committer(dir.path(), &store, jobs) };
         let (durable, metrics) = (Arc::clone(&committer.durable), Arc::clone(&committer.metrics));
-        committer.run();
+        block_on(committer.run());
         assert_eq!(watch.reason(), None);
         for (number, mut receiver) in (1..).zip(released) {
             assert_eq!(receiver.try_recv().unwrap().replies[0].id, number);

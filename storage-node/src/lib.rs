@@ -24,6 +24,7 @@ mod endpoint;
 pub mod fault;
 pub mod flags;
 mod handlers;
+mod lane;
 pub mod membership;
 mod metric_labels;
 pub mod metrics;

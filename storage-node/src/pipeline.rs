@@ -11,6 +11,7 @@
 //! price is that deciding must never wait: registers that are not in memory are read off the async threads first.
 //! A batch that finds the queue before the committer full is refused (`Overloaded`, nothing done).
 
+use std::panic;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -18,6 +19,7 @@ use std::thread::{self, JoinHandle};
 use roundtable_consensus::{
     PromiseLimits, Readiness, Rejection, Replica, ReplicaConfig, Reply, ReplyBody, Request, StripedPromises,
 };
+use tokio::runtime::{self, Handle, Runtime};
 use tokio::sync::oneshot;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -30,6 +32,9 @@ use crate::metrics::Metrics;
 use crate::shard::{Answers, Decided, NO_MOVE, Reads, Shard, ShardParts, ShardRequest};
 use crate::store::{Store, StoreError};
 use crate::voting::Voting;
+
+/// The name of the thread that commits.
+const COMMITTER: &str = "committer";
 
 /// What the pipeline is made with.
 #[derive(Debug, Clone)]
@@ -50,6 +55,7 @@ pub struct PipelineConfig {
 #[derive(Debug)]
 pub struct Pipeline {
     shards: Arc<Shards>,
+    committing: Handle,
     committer: Mutex<Option<JoinHandle<()>>>,
     voting: Voting,
 }
@@ -124,7 +130,10 @@ impl Pipeline {
             metrics: Arc::clone(metrics),
             fault: fault.clone(),
         };
-        let committer = spawn("committer", fault, move || committer.run())?;
+        let runtime = runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|source| StartError::Thread { name: COMMITTER, source })?;
+        let committing = runtime.handle().clone();
+        let committer = spawn(COMMITTER, fault, move || run_committer(&runtime, committer))?;
         let replica = || Replica::new(config.replica, StripedPromises::new(PromiseLimits::STANDARD), horizon);
         let shards = (0..count).map(|index| Mutex::new(Shard::new(index, replica()))).collect();
         let parts = ShardParts {
@@ -137,7 +146,14 @@ impl Pipeline {
         };
         // A seed of its own for each start.
         let shards = Arc::new(Shards { shards, parts, hash_seed: rand::random(), fault: fault.clone() });
-        Ok(Self { shards, committer: Mutex::new(Some(committer)), voting: Voting::new(count) })
+        Ok(Self { shards, committing, committer: Mutex::new(Some(committer)), voting: Voting::new(count) })
+    }
+
+    /// The committer's thread, for connections that bring nothing but what has to be committed. Tasks there end with
+    /// [`Self::stop`] at the latest.
+    #[must_use]
+    pub fn committing(&self) -> &Handle {
+        &self.committing
     }
 
     /// Whether the replicas may vote yet, and if not, why.
@@ -297,6 +313,14 @@ impl Submitted {
 fn shard_of(key_hash: u64, shards: usize) -> usize {
     let slice = (u128::from(key_hash) * shards as u128) >> 64;
     usize::try_from(slice).unwrap_or(0)
+}
+
+/// As a task, which is cheaper to wake from its own thread than what a runtime is blocked on.
+fn run_committer(runtime: &Runtime, committer: Committer) {
+    let ended = runtime.block_on(runtime.spawn(committer.run()));
+    if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+        panic::resume_unwind(panic);
+    }
 }
 
 fn spawn(

@@ -9,13 +9,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
 
 use crate::endpoint::Endpoint;
 use crate::handlers::{self, Answer};
+use crate::lane;
 use crate::node::Node;
 
 /// How long the server waits before it accepts again when the system is out of files or memory.
@@ -35,7 +36,9 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, stop: impl Fut
         };
         match accepted {
             Ok((stream, _)) => match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => serve_connection(&node, stream, place, &graceful),
+                Ok(place) => {
+                    tokio::spawn(sort_connection(Arc::clone(&node), stream, place, graceful.watcher()));
+                }
                 Err(_) => {
                     node.metrics.connections_refused.inc();
                 }
@@ -53,16 +56,25 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener, stop: impl Fut
     }
 }
 
-fn serve_connection(
-    node: &Arc<Node>,
-    stream: TcpStream,
-    place: OwnedSemaphorePermit,
-    graceful: &GracefulShutdown,
-) {
+/// Finds out on which thread a connection is to be served, and has it served there.
+async fn sort_connection(node: Arc<Node>, stream: TcpStream, place: OwnedSemaphorePermit, watcher: Watcher) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot turn off delayed sending");
     }
-    let handler = Arc::clone(node);
+    if !lane::is_durable(&stream).await {
+        return serve_connection(node, stream, place, watcher).await;
+    }
+    let committing = node.pipeline.committing().clone();
+    match lane::hand_over(stream, &committing) {
+        Ok(stream) => {
+            committing.spawn(serve_connection(node, stream, place, watcher));
+        }
+        Err(error) => tracing::warn!(%error, "a connection was lost between two threads"),
+    }
+}
+
+async fn serve_connection(node: Arc<Node>, stream: TcpStream, place: OwnedSemaphorePermit, watcher: Watcher) {
+    let handler = Arc::clone(&node);
     let service = service_fn(move |request| {
         let node = Arc::clone(&handler);
         async move { answer(&node, request).await }
@@ -71,16 +83,13 @@ fn serve_connection(
         .timer(TokioTimer::new())
         .header_read_timeout(node.limits.idle_timeout)
         .serve_connection(TokioIo::new(stream), service);
-    let watched = graceful.watch(connection);
-    let gauge = node.metrics.connections.clone();
+    let gauge = &node.metrics.connections;
     gauge.inc();
-    tokio::spawn(async move {
-        if let Err(error) = watched.await {
-            tracing::debug!(%error, "connection ended");
-        }
-        gauge.dec();
-        drop(place);
-    });
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(%error, "connection ended");
+    }
+    gauge.dec();
+    drop(place);
 }
 
 async fn answer(node: &Arc<Node>, request: Request<Incoming>) -> Answer {

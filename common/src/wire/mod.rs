@@ -33,6 +33,8 @@ pub use target::{Refused, Target};
 
 /// Path of the request batches on a node.
 pub const BATCH_PATH: &str = "/replica/v1/batch";
+/// The same, on a connection that brings nothing but Accepts: the node serves it where it commits.
+pub const DURABLE_BATCH_PATH: &str = "/replica/v1/batch?lane=durable";
 /// Path of the scans on a node.
 pub const SCAN_PATH: &str = "/replica/v1/scan";
 /// Path where a node says who it is; the query `node` names whom the asker expects.

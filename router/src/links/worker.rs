@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Method, Request};
-use roundtable_common::wire::{BATCH_PATH, Refused, decode_replies, encode_requests};
+use roundtable_common::wire::{BATCH_PATH, DURABLE_BATCH_PATH, Refused, decode_replies, encode_requests};
 use roundtable_consensus::{Lane, Reply};
 use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until, timeout_at};
@@ -38,7 +38,7 @@ pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
         let requests: Vec<_> = items.into_iter().map(|item| item.request).collect();
         let body = encode_requests(&link.target, &requests);
         drop(requests);
-        let carried = carry(&engine, &link, &mut connection, body, suspect_at_us).await;
+        let carried = carry(&engine, &link, lane, &mut connection, body, suspect_at_us).await;
         link.returned(lane);
         let now_us = engine.clock().mono_us();
         engine.metrics().observe_batch(lane, sent.len(), now_us.saturating_sub(started_us));
@@ -99,12 +99,13 @@ async fn next_batch(link: &Link, lane: Lane, connection: &mut Option<Connection>
 async fn carry(
     engine: &Engine,
     link: &Arc<Link>,
+    lane: Lane,
     connection: &mut Option<Connection>,
     body: Bytes,
     suspect_at_us: u64,
 ) -> Carried {
     let lost_at = Instant::now() + link.config.batch_timeout;
-    let exchange = exchange(link, connection, body);
+    let exchange = exchange(link, lane, connection, body);
     let mut exchange = std::pin::pin!(exchange);
     let result = tokio::select! {
         biased;
@@ -126,7 +127,12 @@ async fn carry(
     }
 }
 
-async fn exchange(link: &Link, connection: &mut Option<Connection>, body: Bytes) -> Result<Bytes, LinkError> {
+async fn exchange(
+    link: &Link,
+    lane: Lane,
+    connection: &mut Option<Connection>,
+    body: Bytes,
+) -> Result<Bytes, LinkError> {
     let open = match connection.take().filter(Connection::is_open) {
         Some(open) => open,
         None => Connection::open(link.client.address(), connect_timeout(link)).await?,
@@ -134,7 +140,10 @@ async fn exchange(link: &Link, connection: &mut Option<Connection>, body: Bytes)
     let open = connection.insert(open);
     let mut request = Request::new(Full::new(body));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = hyper::Uri::from_static(BATCH_PATH);
+    *request.uri_mut() = hyper::Uri::from_static(match lane {
+        Lane::Quick => BATCH_PATH,
+        Lane::Durable => DURABLE_BATCH_PATH,
+    });
     open.exchange(request).await
 }
 

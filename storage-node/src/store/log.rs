@@ -84,6 +84,7 @@ impl Store {
     /// When the log cannot be read, or the write fails: then the store is poisoned.
     pub fn drop_log_beyond(&self, bytes_max: u64) -> Result<Option<LogDropped>, StoreError> {
         self.check_not_poisoned()?;
+        self.apply()?;
         let mut bounds = self.log_guard();
         if bounds.bytes() <= bytes_max {
             return Ok(None);
@@ -95,7 +96,7 @@ impl Store {
         batch.delete_range_cf(log, bounds.first_seq.to_be_bytes(), first_seq.to_be_bytes());
         let record = [first_seq.to_be_bytes(), first_offset.to_be_bytes()].concat();
         batch.put_cf(family(&self.db, META), LOG_FIRST, record);
-        self.write_batch(batch, SyncWhen::AsOpened, || ())?;
+        self.write_batch(batch, SyncWhen::AsOpened)?;
         // Whole files in the range go at once; compaction gives the rest back.
         if let Some(last) = first_seq.checked_sub(1) {
             self.db

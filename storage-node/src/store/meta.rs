@@ -91,7 +91,7 @@ impl Store {
         batch.put_cf(meta, FORMAT, FORMAT_VERSION.to_be_bytes());
         batch.put_cf(meta, STORAGE, storage.0.to_be_bytes());
         // Identity and configurations are synced whatever the durability of clients' writes.
-        self.write_batch(batch, SyncWhen::Now, || ())
+        self.write_batch(batch, SyncWhen::Now)
     }
 
     pub(super) fn meta(&self, name: &[u8]) -> Result<Option<Bytes>, StoreError> {
@@ -114,7 +114,7 @@ impl Store {
     fn put_meta(&self, name: &[u8], bytes: &[u8]) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         batch.put_cf(family(&self.db, META), name, bytes);
-        self.write_batch(batch, SyncWhen::Now, || ())
+        self.write_batch(batch, SyncWhen::Now)
     }
 }
 

@@ -18,7 +18,7 @@ pub mod options;
 mod read;
 mod scan;
 mod stats;
-mod visibility;
+mod unapplied;
 mod write;
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,7 +37,7 @@ pub use self::log::{LogBounds, LogDropped};
 pub use self::open::OpenError;
 pub use self::options::StoreOptions;
 pub use self::stats::StoreStats;
-use self::visibility::Visibility;
+use self::unapplied::{Applied, Unapplied};
 pub use self::write::{Commit, CommitStats};
 
 /// What went wrong below the store.
@@ -72,6 +72,9 @@ pub enum StoreError {
         /// The key, escaped.
         key: String,
     },
+    /// RocksDB stopped for lack of room, and did not go on in time.
+    #[error("the database has had no room on the disk for {ROOM_PATIENCE:?}")]
+    NoRoom,
     /// A commit failed before: the store takes no more.
     #[error("an earlier commit failed, so what is on the disk is not known; the store takes no more writes")]
     Poisoned,
@@ -96,7 +99,7 @@ pub struct Store {
     db: Arc<DB>,
     /// For reads that must not wait for the disk.
     memory_only: ReadOptions,
-    visibility: Visibility,
+    unapplied: Unapplied,
     storage: StorageId,
     log: Mutex<LogBounds>,
     poisoned: AtomicBool,
@@ -147,46 +150,61 @@ impl Store {
     pub fn flush(&self) -> Result<(), StoreError> {
         self.sync()?;
         let mut journal = self.journal();
+        self.apply_behind(&journal)?;
         columns::flush_all(&self.db).map_err(StoreError::database("flush"))?;
         self.poison_on_error(journal.note_flushed().map_err(StoreError::from))
     }
 
+    /// Lets readers find everything that was journaled.
+    ///
+    /// # Errors
+    /// When the database does not take it. The store is poisoned and the process must end.
+    pub fn apply(&self) -> Result<(), StoreError> {
+        if self.unapplied.is_none() {
+            return Ok(());
+        }
+        self.check_not_poisoned()?;
+        match self.poison_on_error(self.try_apply(None))? {
+            Applied::All => Ok(()),
+            Applied::Refused => self.apply_behind(&self.journal()),
+        }
+    }
+
     /// The one way into the database: into the journal first, then to readers, in the same order for all writers.
-    /// Between the two `durable` is called.
-    fn write_batch(
-        &self,
-        batch: WriteBatch,
-        sync: SyncWhen,
-        durable: impl FnOnce(),
-    ) -> Result<(), StoreError> {
+    fn write_batch(&self, batch: WriteBatch, sync: SyncWhen) -> Result<(), StoreError> {
+        self.journal_batch(batch, sync)?;
+        self.apply()
+    }
+
+    /// The first half of [`Self::write_batch`]; [`Self::apply`] is the second, and is to follow soon.
+    fn journal_batch(&self, batch: WriteBatch, sync: SyncWhen) -> Result<(), StoreError> {
         self.check_not_poisoned()?;
         let mut journal = self.journal();
+        self.apply_behind(&journal)?;
         let written = journal.append(batch.data()).and_then(|()| match sync {
             SyncWhen::AsOpened => Ok(()),
             SyncWhen::Now => journal.sync(),
         });
-        let written = written.map_err(StoreError::from).and_then(|()| {
-            self.visibility.durable();
-            durable();
-            let taken = self.write_journaled(batch, &journal);
-            self.visibility.ended(taken.is_ok());
-            taken
-        });
-        self.poison_on_error(written)
+        self.poison_on_error(written.map_err(StoreError::from))?;
+        self.unapplied.keep(batch);
+        Ok(())
     }
 
-    /// Writes into the database what is in the journal already.
-    ///
     /// A flush that found no room keeps RocksDB from taking writes until it has noticed that there is some again,
     /// which it looks for every few seconds. The commit is durable, and waits.
-    fn write_journaled(&self, batch: WriteBatch, journal: &Journal) -> Result<(), StoreError> {
-        let mut written = self.db.write_without_wal(batch);
+    fn apply_behind(&self, journal: &Journal) -> Result<(), StoreError> {
         let until = Instant::now() + ROOM_PATIENCE;
-        while written.as_ref().is_err_and(columns::found_no_room) && Instant::now() < until {
+        while self.poison_on_error(self.try_apply(Some(journal.last_batch())))? == Applied::Refused {
+            if Instant::now() >= until {
+                return self.poison_on_error(Err(StoreError::NoRoom));
+            }
             thread::sleep(ROOM_LOOK);
-            written = self.db.write_without_wal(WriteBatch::from_data(journal.last_batch()));
         }
-        written.map_err(StoreError::database("write into the database"))
+        Ok(())
+    }
+
+    fn try_apply(&self, last: Option<&[u8]>) -> Result<Applied, StoreError> {
+        self.unapplied.apply(&self.db, last).map_err(StoreError::database("write into the database"))
     }
 
     fn journal(&self) -> MutexGuard<'_, Journal> {

@@ -14,7 +14,7 @@ use super::journal::{self, Found, Journal, JournalError, JournalOptions};
 use super::log::LogBounds;
 use super::meta::{BirthRecord, read_birth_record};
 use super::options::{StoreOptions, column_families, database_options, journal_options, memory_only_options};
-use super::visibility::Visibility;
+use super::unapplied::Unapplied;
 use super::{Store, StoreError, columns};
 
 /// Why a data directory was not opened. Nothing in it was changed, except that a new one may have been begun.
@@ -116,7 +116,7 @@ impl Store {
             journal: Mutex::new(journal),
             db,
             memory_only: memory_only_options(),
-            visibility: Visibility::default(),
+            unapplied: Unapplied::default(),
             storage,
             log: Mutex::new(LogBounds::default()),
             poisoned: AtomicBool::new(false),

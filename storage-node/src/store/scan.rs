@@ -15,7 +15,6 @@ use roundtable_consensus::{Key, KeyRange, PageEnd, PartitionId, ScanEntry, ScanP
 use super::columns::{REGISTERS, VALUES, family};
 use super::format::{RowError, row_key};
 use super::read::{decode_head, join_value};
-use super::visibility::NeverVisible;
 use super::{Store, StoreError};
 
 impl Store {
@@ -24,7 +23,7 @@ impl Store {
     /// # Errors
     /// When a row cannot be read or is damaged, or when a commit failed before.
     pub fn scan(&self, request: &ScanRequest) -> Result<ScanPage, StoreError> {
-        self.visibility.wait().map_err(|NeverVisible| StoreError::Poisoned)?;
+        self.apply()?;
         let snapshot = self.db.snapshot();
         let mut cursors = Vec::with_capacity(request.partitions.len());
         for &partition in &request.partitions {

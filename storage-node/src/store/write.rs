@@ -88,21 +88,31 @@ impl Commit<'_> {
         self.batch.size_in_bytes()
     }
 
-    /// Writes it all, and syncs it unless the store was opened without. `durable` is called when that is done, before
-    /// readers of the store find what was written: whatever rests on it may leave.
+    /// Makes it all durable, unless the store was opened without syncs: whatever rests on it may leave. Readers of the
+    /// store find it after [`Store::apply`], which is to follow soon.
     ///
     /// # Errors
-    /// When the write or the sync fails, or one failed before. The store is poisoned and the process must end. If
-    /// `durable` was not called, it is not known what reached the disk, and nothing may be answered.
-    pub fn write(mut self, durable: impl FnOnce()) -> Result<CommitStats, StoreError> {
-        self.store.check_not_poisoned()?;
-        let bytes = self.batch.size_in_bytes() as u64;
-        if self.batch.is_empty() {
-            durable();
-        } else {
-            self.store.write_batch(std::mem::take(&mut self.batch), SyncWhen::AsOpened, durable)?;
+    /// When the write or the sync fails, or one failed before. The store is poisoned and the process must end: it is
+    /// not known what reached the disk, and nothing may be answered.
+    pub fn journal(self) -> Result<CommitStats, StoreError> {
+        let Self { store, batch, next, mut current, accepts } = self;
+        store.check_not_poisoned()?;
+        let bytes = batch.size_in_bytes() as u64;
+        if !batch.is_empty() {
+            store.journal_batch(batch, SyncWhen::AsOpened)?;
         }
-        *self.current = self.next;
-        Ok(CommitStats { accepts: self.accepts, bytes, log: self.next })
+        *current = next;
+        Ok(CommitStats { accepts, bytes, log: next })
+    }
+
+    /// Both at once.
+    ///
+    /// # Errors
+    /// As [`Self::journal`] and [`Store::apply`].
+    pub fn write(self) -> Result<CommitStats, StoreError> {
+        let store = self.store;
+        let stats = self.journal()?;
+        store.apply()?;
+        Ok(stats)
     }
 }

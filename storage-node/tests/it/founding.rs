@@ -128,7 +128,7 @@ async fn node_whose_clock_is_behind_its_promises_does_not_vote_and_says_so() {
         let store = open(dir.path());
         let mut commit = store.begin_commit();
         commit.horizon(9, Ballot::floor_of(Hlc::from_millis(unix_ms() + ahead_ms)));
-        commit.write(|| ()).unwrap();
+        commit.write().unwrap();
     };
     // Within what a right clock can need: it waits, and then votes.
     raise_horizon(700);

@@ -1,9 +1,6 @@
 //! The store: what is committed is read back, now and after opening again.
 
 use std::fs;
-use std::sync::mpsc;
-use std::thread;
-use std::time::Duration;
 
 use roundtable_consensus::{
     Adopted, Ballot, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, ScanRequest, StorageId,
@@ -209,7 +206,7 @@ fn horizon_is_the_highest_of_all_shards_ever() {
     for (shard, ms) in [(0, 10), (7, 30), (1, 20)] {
         let mut commit = store.begin_commit();
         commit.horizon(shard, at(ms));
-        commit.write(|| ()).unwrap();
+        commit.write().unwrap();
     }
     drop(store);
     assert_eq!(open(dir.path()).horizon().unwrap(), at(30));
@@ -258,17 +255,29 @@ fn scan_merges_partitions_in_key_order_page_by_page() {
 fn scan_shows_a_commit_that_was_answered_before_the_database_had_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    let (sender, scanned) = mpsc::channel();
-    thread::scope(|scope| {
+    let mut commit = store.begin_commit();
+    commit.accept(PartitionId(3), &key("k"), &register(next_ballot(), "v"), false, false);
+    commit.journal().unwrap();
+    let found = |store: &Store| store.read_heads(&[(PartitionId(3), &key("k"))]).pop().unwrap().unwrap();
+    assert_eq!(found(&store), None, "the database has it already");
+    assert_eq!(keys_of(&store, &scan_request(&[3], 10)).0, ["k"]);
+    assert!(found(&store).is_some());
+}
+
+#[test]
+fn commits_reach_the_database_in_the_order_of_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for value in ["old", "new"] {
         let mut commit = store.begin_commit();
-        commit.accept(PartitionId(3), &key("k"), &register(next_ballot(), "v"), false, false);
-        let answered = || {
-            let _scanner = scope.spawn(|| sender.send(keys_of(&store, &scan_request(&[3], 10)).0));
-            assert!(scanned.recv_timeout(Duration::from_millis(50)).is_err(), "the scan waits");
-        };
-        commit.write(answered).unwrap();
-        assert_eq!(scanned.recv().unwrap(), ["k"]);
-    });
+        commit.accept(PartitionId(3), &key("k"), &register(next_ballot(), value), false, false);
+        commit.journal().unwrap();
+    }
+    assert_eq!(store.read_log(1, 10).unwrap().len(), 1, "the second waits, the first does not");
+    store.apply().unwrap();
+    assert_eq!(store.read_log(1, 10).unwrap().len(), 2);
+    let page = store.scan(&scan_request(&[3], 10)).unwrap();
+    assert_eq!(value_of(&page.entries[0].register), b"new");
 }
 
 #[test]

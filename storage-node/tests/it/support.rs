@@ -92,7 +92,7 @@ fn until_unlocked<T, E>(attempt: impl Fn() -> Result<T, E>, is_locked: impl Fn(&
 pub(crate) fn commit(store: &Store, partition: u16, key: &Key, register: &Register, was_spilled: bool) {
     let mut commit = store.begin_commit();
     commit.accept(PartitionId(partition), key, register, spills(register), was_spilled);
-    commit.write(|| ()).unwrap();
+    commit.write().unwrap();
 }
 
 pub(crate) fn spills(register: &Register) -> bool {
