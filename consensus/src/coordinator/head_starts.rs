@@ -136,7 +136,7 @@ mod tests {
         }
         assert_eq!(table.take(&key(0), &replicas(0)), None);
         assert!(table.take(&key(9), &replicas(0)).is_some());
-        table.insert(3_500, &key(20), replicas(0), head_start(3_400, b"v"), room);
+        table.insert(6_500, &key(20), replicas(0), head_start(6_400, b"v"), room);
         assert_eq!((table.held.len(), table.order.len()), (1, 1), "the others' time is over");
     }
 

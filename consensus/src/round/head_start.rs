@@ -32,14 +32,20 @@ pub struct HeadStart {
 
 impl HeadStart {
     /// How far a ballot's time may lie behind the present, in milliseconds: `Last-Modified` lags as far.
-    pub const AGE_MS_MAX: u64 = 2_000;
+    pub const AGE_MS_MAX: u64 = 5_000;
 
-    /// Whether a round at `ballot` should ask for the next one too: the round that it found was the same proposer's,
-    /// and lately, so the next is likely to come before the promise is too old. Each promise that nobody uses stays in
-    /// the replicas' tables.
-    pub(super) fn is_worth_asking(found: Ballot, ballot: Ballot) -> bool {
-        let since_ms = ballot.hlc.millis().saturating_sub(found.hlc.millis());
-        found.proposer == ballot.proposer && since_ms <= Self::AGE_MS_MAX
+    /// Whether a round at `ballot` should ask for the next one too: the same proposer wrote the register that it found,
+    /// and lately, so the next is likely to come before the promise is too old; and nobody else changed the key
+    /// lately, so it is likely to be the same proposer's. Each promise that nobody uses stays in the replicas' tables,
+    /// and one that another proposer voids costs a refused Accept.
+    pub(super) fn is_worth_asking(found: &Register, ballot: Ballot) -> bool {
+        let is_recent =
+            |round: &Ballot| ballot.hlc.millis().saturating_sub(round.hlc.millis()) <= Self::AGE_MS_MAX;
+        let is_own = |round: &Ballot| round.proposer == ballot.proposer;
+        let changes = [found.version.ballot].into_iter().chain(found.history.rounds().iter().rev().copied());
+        is_own(&found.accepted)
+            && is_recent(&found.accepted)
+            && changes.take_while(is_recent).all(|round| is_own(&round))
     }
 
     /// Whether it may be used now, by the corrected clock: recent, and of a value that has not ended. An end is told

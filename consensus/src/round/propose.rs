@@ -82,7 +82,7 @@ impl Round {
         else {
             return self.fetch_next(usable, out);
         };
-        self.next = self.next.filter(|_| HeadStart::is_worth_asking(found.accepted, self.ballot));
+        self.next = self.next.filter(|_| HeadStart::is_worth_asking(found, self.ballot));
         self.accept(register, answers, usable, out);
         Progress::Running
     }

@@ -52,12 +52,12 @@ fn a_write_after_a_pause_takes_the_ordinary_way_at_the_present_time() {
         world.submit(0, "k", put(&number.to_string()));
         world.run();
     }
-    world.now_us = 5_000_000;
+    world.now_us = 8_000_000;
     let token = world.submit(0, "k", put("late"));
     assert_eq!(prepares(&world), 2);
     world.run();
     let Outcome::Replaced(version) = world.settled(token) else { panic!("{:?}", world.answer(token)) };
-    assert_eq!(version.ballot.hlc.millis(), START_MS + 5_000);
+    assert_eq!(version.ballot.hlc.millis(), START_MS + 8_000);
 }
 
 #[test]

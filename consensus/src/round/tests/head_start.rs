@@ -1,6 +1,7 @@
 //! Rounds that start at their Accept.
 
 use super::*;
+use crate::history::History;
 
 /// What the first round, at 100 ms, wants promised for the second.
 const NEXT: Ballot = Ballot::new(Hlc::from_millis(104), ProposerId(1));
@@ -75,11 +76,27 @@ fn next_ballot_is_asked_for_only_on_a_key_whose_last_round_was_ours() {
 }
 
 #[test]
-fn next_ballot_is_worth_asking_for_where_this_proposer_wrote_lately() {
+fn next_ballot_is_worth_asking_for_where_this_proposer_alone_wrote_lately() {
     let at = |ms, proposer| Ballot::new(Hlc::from_millis(ms), ProposerId(proposer));
-    let table = [(5_000, 1, true), (3_000, 1, true), (2_999, 1, false), (5_000, 2, false), (0, 0, false)];
-    for (ms, proposer, worth) in table {
-        assert_eq!(HeadStart::is_worth_asking(at(ms, proposer), at(5_000, 1)), worth, "{ms} {proposer}");
+    let found = |accepted: Ballot, changes: &[Ballot]| {
+        let (changed, before) = changes.split_last().expect("a register has a last change");
+        let history = History::from_parts(before.to_vec(), Ballot::ZERO, Vec::new(), Ballot::ZERO);
+        Register { accepted, version: Version { ballot: *changed, index: 0 }, history, ..live(50, "old") }
+    };
+    let alone = |ms, proposer| found(at(ms, proposer), &[at(ms, proposer)]);
+    let table = [
+        (alone(10_000, 1), true),
+        (alone(5_000, 1), true),
+        (alone(4_999, 1), false),
+        (alone(10_000, 2), false),
+        (alone(0, 0), false),
+        // Another changed it before: too lately, long enough ago, and behind a round of ours that changed nothing.
+        (found(at(10_000, 1), &[at(5_000, 2), at(9_000, 1), at(10_000, 1)]), false),
+        (found(at(10_000, 1), &[at(4_999, 2), at(9_000, 1), at(10_000, 1)]), true),
+        (found(at(10_000, 1), &[at(9_000, 2)]), false),
+    ];
+    for (register, worth) in table {
+        assert_eq!(HeadStart::is_worth_asking(&register, at(10_000, 1)), worth, "{register:?}");
     }
 }
 
@@ -136,9 +153,9 @@ fn round_that_needs_withheld_bytes_or_changes_nothing_needs_a_prepare() {
 }
 
 #[test]
-fn head_start_is_current_for_two_seconds_and_not_beyond_an_end() {
+fn head_start_is_current_for_five_seconds_and_not_beyond_an_end() {
     let fresh = head_start();
-    assert!(fresh.is_current(104) && fresh.is_current(2_104) && !fresh.is_current(2_105));
+    assert!(fresh.is_current(104) && fresh.is_current(5_104) && !fresh.is_current(5_105));
     let ending = Register { expires_at: Some(300), ..fresh.register.clone() };
     let ending = HeadStart { register: ending, ..fresh };
     assert!(ending.is_current(299) && !ending.is_current(300));
