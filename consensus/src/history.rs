@@ -11,7 +11,7 @@ use crate::operation::Outcome;
 /// How much history a register carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HistoryLimits {
-    /// Rounds remembered, the version's own included; at least 1.
+    /// Rounds remembered, the version's own included, however many came lately; at least 1.
     pub rounds_max: usize,
     /// Rounds older than this, in milliseconds, are dropped by the next change.
     pub rounds_age_ms_max: u64,
@@ -31,20 +31,28 @@ impl HistoryLimits {
     /// An operation waits for its first round for as long as its request may take (five seconds by default). If the
     /// floor passed its birth meanwhile, nobody could tell it from one that was applied and forgotten. So what was
     /// recorded that recently is kept beyond the usual number.
+    ///
+    /// So are rounds: a router that loses a race for a key has to come again before the round in which it lost is
+    /// forgotten, and its rivals may make two thousand rounds a second meanwhile.
     pub const STANDARD: Self = Self {
-        rounds_max: 64,
+        rounds_max: 256,
         rounds_age_ms_max: 10_000,
         ops_max: 1_024,
         ops_kept: 128,
         ops_recent_ms: 5_000,
         ops_age_ms_max: 60_000,
     };
+    /// As many rounds are remembered until they are [`Self::rounds_age_ms_max`] old.
+    pub const ROUNDS_KEPT: usize = 64;
+    /// Beyond [`Self::ROUNDS_KEPT`], those older than this, in milliseconds, are dropped by the next change.
+    pub const ROUNDS_RECENT_MS: u64 = 1_000;
     /// Operations with a client's key that one round takes: their records must all outlive the round.
     pub const KEYED_OPS_PER_ROUND: usize = 64;
 }
 
 const _: () = assert!(HistoryLimits::KEYED_OPS_PER_ROUND <= HistoryLimits::STANDARD.ops_kept);
 const _: () = assert!(HistoryLimits::STANDARD.ops_kept <= HistoryLimits::STANDARD.ops_max);
+const _: () = assert!(HistoryLimits::ROUNDS_KEPT <= HistoryLimits::STANDARD.rounds_max);
 
 impl Default for HistoryLimits {
     fn default() -> Self {
@@ -175,10 +183,14 @@ impl History {
         if !previous.is_zero() {
             self.rounds.push(previous);
         }
-        let oldest_ms = ballot.hlc.millis().saturating_sub(limits.rounds_age_ms_max);
-        let too_many = self.rounds.len().saturating_sub(limits.rounds_max.saturating_sub(1));
-        let too_old = self.rounds.iter().take_while(|round| round.hlc.millis() < oldest_ms).count();
-        for dropped in self.rounds.drain(..too_many.max(too_old)) {
+        let beyond = |count: usize| self.rounds.len().saturating_sub(count.saturating_sub(1));
+        let older_than = |age_ms: u64| {
+            let since_ms = ballot.hlc.millis().saturating_sub(age_ms);
+            self.rounds.iter().take_while(|round| round.hlc.millis() < since_ms).count()
+        };
+        let beyond_kept = beyond(HistoryLimits::ROUNDS_KEPT).min(older_than(HistoryLimits::ROUNDS_RECENT_MS));
+        let too_old = older_than(limits.rounds_age_ms_max);
+        for dropped in self.rounds.drain(..beyond(limits.rounds_max).max(beyond_kept).max(too_old)) {
             self.rounds_floor = self.rounds_floor.max(dropped);
         }
     }
@@ -222,6 +234,19 @@ mod tests {
         }
         assert_eq!(history.rounds(), [ballot(3), ballot(4)]);
         assert_eq!(history.rounds_floor(), ballot(2));
+    }
+
+    #[test]
+    fn recent_rounds_are_kept_beyond_the_usual_number_up_to_the_limit() {
+        let mut history = History::default();
+        let mut push = |ms: std::ops::RangeInclusive<u64>, at_ms: u64| {
+            ms.for_each(|ms| history.push_round(ballot(ms), ballot(at_ms), &HistoryLimits::STANDARD));
+            (history.rounds().len(), history.rounds_floor())
+        };
+        assert_eq!(push(1..=255, 256), (255, Ballot::ZERO), "256 with the version's own");
+        assert_eq!(push(256..=256, 257), (255, ballot(1)));
+        assert_eq!(push(257..=257, 1_100), (158, ballot(99)), "the others are over a second old");
+        assert_eq!(push(1_100..=1_100, 2_500), (63, ballot(195)), "64 with the version's own");
     }
 
     #[test]

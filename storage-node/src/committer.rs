@@ -4,15 +4,15 @@
 //! The order of writes: each shard's jobs come in the order of their tickets, and each group is written whole before
 //! the next. The log's seqs are given here, so they are gapless over all shards. Replies are released when the group
 //! that holds their writes is in the journal, before the database has it; a job without writes is released with the
-//! group that it was drained into, when all earlier writes of its shard are durable already. Replicas are told of a
-//! group when readers of the database find it: until then they answer for its registers themselves.
+//! group that it was drained into, when all earlier writes of its shard are durable already. Into the database a group
+//! goes much later, with others; replicas are told when its readers find it, and answer for the registers themselves
+//! until then.
 //!
 //! The thread is an async runtime too, for connections that bring nothing but what has to be committed (see
 //! `lane.rs`): their batches are decided here, and answered between the two halves of a commit, without a switch between
 //! threads. All of it waits for the disk anyway, so that the thread may wait for it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use roundtable_consensus::{Reply, Ticket, Write};
@@ -23,6 +23,7 @@ use crate::budget::Held;
 use crate::commit_queue::{Closed, CommitQueue};
 use crate::disk_watch::DiskWatch;
 use crate::fault::Fault;
+use crate::marks::Marks;
 use crate::metrics::Metrics;
 use crate::store::{CommitStats, Store, StoreError};
 
@@ -86,8 +87,7 @@ pub enum Durability {
 pub(crate) struct Committer {
     pub(crate) store: Arc<Store>,
     pub(crate) jobs: Arc<CommitQueue>,
-    /// The last ticket of each shard whose write is durable and found by readers of the store.
-    pub(crate) durable: Arc<[AtomicU64]>,
+    pub(crate) marks: Arc<Marks>,
     pub(crate) durability: Durability,
     pub(crate) log_bytes_max: u64,
     pub(crate) disk: Arc<DiskWatch>,
@@ -151,18 +151,17 @@ impl Committer {
         let started = Instant::now();
         let (added, stats) = self.journal_group(jobs)?;
         let group = jobs.get_mut(..added).unwrap_or_default();
-        group.iter_mut().flat_map(|job| std::mem::take(&mut job.releases)).for_each(Release::send);
-        // Answers leave before the database is written to.
-        yield_now().await;
-        self.store.apply()?;
-        self.metrics.observe_commit(&stats, started.elapsed());
-        for job in jobs.iter().take(added) {
-            if let (Some((Ticket(last), _)), Some(durable)) =
-                (job.writes.last(), self.durable.get(usize::from(job.shard)))
-            {
-                durable.store(*last, Ordering::Release);
+        for job in group.iter() {
+            if let Some((ticket, _)) = job.writes.last() {
+                self.marks.note_durable(stats.number, job.shard, *ticket);
             }
         }
+        group.iter_mut().flat_map(|job| std::mem::take(&mut job.releases)).for_each(Release::send);
+        // Answers leave before anything else is done.
+        yield_now().await;
+        self.store.apply_if_much()?;
+        self.metrics.observe_commit(&stats, started.elapsed());
+        self.marks.note_found(self.store.applied());
         drop(jobs.drain(..added));
         self.limit_log(stats.log.bytes())?;
         Ok(stats.bytes)
@@ -250,7 +249,7 @@ mod tests {
         Committer {
             store: Arc::clone(store),
             jobs,
-            durable: (0..2).map(|_| AtomicU64::new(0)).collect(),
+            marks: Arc::new(Marks::new(2)),
             durability: Durability::Sync,
             log_bytes_max: u64::MAX,
             disk: Arc::new(DiskWatch::new(dir, 0).unwrap()),
@@ -266,36 +265,52 @@ mod tests {
     /// What is true at the moment when a reply leaves: it wakes whoever waits for it on the committer's thread.
     struct AtRelease {
         store: Arc<Store>,
-        durable: Arc<[AtomicU64]>,
-        /// The mark of the shard, and whether readers of the store find the register.
-        seen: OnceLock<(u64, bool)>,
+        marks: Arc<Marks>,
+        /// The marks of the shard, and whether readers of the store find the register.
+        seen: OnceLock<(Ticket, Ticket, bool)>,
+    }
+
+    fn is_found(store: &Store) -> bool {
+        let head = store.read_heads(&[(PartitionId(0), &Key::new("k1").unwrap())]).pop().unwrap();
+        head.unwrap().is_some()
     }
 
     impl Wake for AtRelease {
         fn wake(self: Arc<Self>) {
-            let head = self.store.read_heads(&[(PartitionId(0), &Key::new("k1").unwrap())]).pop().unwrap();
-            self.seen.set((self.durable[1].load(Ordering::Acquire), head.unwrap().is_some())).unwrap();
+            let seen = (self.marks.durable(1), self.marks.found(1), is_found(&self.store));
+            self.seen.set(seen).unwrap();
         }
     }
 
     #[test]
-    fn reply_leaves_before_the_store_has_its_write_and_the_replica_is_told_afterwards() {
+    fn reply_leaves_before_the_store_has_its_write_and_the_replica_is_told_when_it_has() {
         let dir = tempfile::tempdir().unwrap();
         let store = Arc::new(Store::open(dir.path(), &StoreOptions::default()).unwrap());
         let jobs = Arc::new(CommitQueue::new(1));
         let committer = committer(dir.path(), &store, Arc::clone(&jobs));
-        let durable = Arc::clone(&committer.durable);
-        let (job, receiver) = job(1);
-        jobs.push(job).unwrap();
-        jobs.close();
+        let marks = Arc::clone(&committer.marks);
+        let (first, receiver) = job(1);
         let seen = OnceLock::new();
-        let at_release = Arc::new(AtRelease { store, durable: Arc::clone(&durable), seen });
+        let at_release = Arc::new(AtRelease { store: Arc::clone(&store), marks: Arc::clone(&marks), seen });
         let waker = Waker::from(Arc::clone(&at_release));
         let mut receiver = pin!(receiver);
         assert!(receiver.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
-        block_on(committer.run());
-        assert_eq!(at_release.seen.get(), Some(&(0, false)));
-        assert_eq!(durable[1].load(Ordering::Acquire), 1);
+        jobs.push(first).unwrap();
+        block_on(async {
+            let running = tokio::spawn(committer.run());
+            while at_release.seen.get().is_none() {
+                yield_now().await;
+            }
+            assert_eq!(at_release.seen.get(), Some(&(Ticket(1), Ticket::NONE, false)));
+            store.apply().unwrap();
+            assert!(is_found(&store));
+            let (second, receiver) = job(2);
+            jobs.push(second).unwrap();
+            receiver.await.unwrap();
+            jobs.close();
+            running.await.unwrap();
+        });
+        assert_eq!((marks.durable(1), marks.found(1)), (Ticket(2), Ticket(1)));
     }
 
     #[test]
@@ -312,14 +327,13 @@ mod tests {
         jobs.close();
         let (fault, watch) = Fault::new();
         let committer = Committer { fault, ..committer(dir.path(), &store, jobs) };
-        let (durable, metrics) = (Arc::clone(&committer.durable), Arc::clone(&committer.metrics));
+        let (marks, metrics) = (Arc::clone(&committer.marks), Arc::clone(&committer.metrics));
         block_on(committer.run());
         assert_eq!(watch.reason(), None);
         for (number, mut receiver) in (1..).zip(released) {
             assert_eq!(receiver.try_recv().unwrap().replies[0].id, number);
         }
-        assert_eq!(durable[0].load(Ordering::Relaxed), 0);
-        assert_eq!(durable[1].load(Ordering::Relaxed), 100);
+        assert_eq!((marks.durable(0), marks.durable(1)), (Ticket::NONE, Ticket(100)));
         let page = metrics.encode(&Observed::default()).unwrap();
         assert!(page.contains("roundtable_node_commit_registers_count 1\n"), "{page}");
         assert!(page.contains("roundtable_node_commit_registers_sum 100"), "{page}");

@@ -25,6 +25,7 @@ pub mod fault;
 pub mod flags;
 mod handlers;
 mod lane;
+mod marks;
 pub mod membership;
 mod metric_labels;
 pub mod metrics;

@@ -56,6 +56,7 @@ struct Gauges {
     log_bytes: Gauge,
     log_entries: Gauge,
     log_next_seq: Gauge,
+    unapplied_bytes: Gauge,
     memtable_bytes: Gauge,
     table_bytes: Gauge,
     blob_bytes: Gauge,
@@ -229,7 +230,8 @@ impl Gauges {
             &self.disk_reserve_bytes,
         );
         bytes("log", "Replication log, before compression", &self.log_bytes);
-        bytes("store_memtable", "Recent writes in memory", &self.memtable_bytes);
+        bytes("store_unapplied", "Durable writes that wait for the database", &self.unapplied_bytes);
+        bytes("store_memtable", "Recent writes in the database's memory", &self.memtable_bytes);
         bytes("store_table", "Sorted files in use", &self.table_bytes);
         bytes("store_blob", "Blob files in use", &self.blob_bytes);
         bytes("store_block_cache", "Block cache in use", &self.block_cache_bytes);
@@ -263,6 +265,7 @@ impl Gauges {
         set(&self.log_bytes, observed.log.bytes());
         set(&self.log_entries, observed.log.entries());
         set(&self.log_next_seq, observed.log.next_seq);
+        set(&self.unapplied_bytes, observed.store.unapplied_bytes);
         set(&self.memtable_bytes, observed.store.memtable_bytes);
         set(&self.table_bytes, observed.store.table_bytes);
         set(&self.blob_bytes, observed.store.blob_bytes);

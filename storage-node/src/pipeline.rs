@@ -12,7 +12,6 @@
 //! A batch that finds the queue before the committer full is refused (`Overloaded`, nothing done).
 
 use std::panic;
-use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
@@ -28,6 +27,7 @@ use crate::commit_queue::{Closed, CommitQueue};
 use crate::committer::{Answered, Committer, Durability};
 use crate::disk_watch::DiskWatch;
 use crate::fault::Fault;
+use crate::marks::Marks;
 use crate::metrics::Metrics;
 use crate::shard::{Answers, Decided, NO_MOVE, Reads, Shard, ShardParts, ShardRequest};
 use crate::store::{Store, StoreError};
@@ -118,12 +118,12 @@ impl Pipeline {
     ) -> Result<Self, StartError> {
         let horizon = store.horizon()?;
         let count = config.shards.max(1);
-        let durable: Arc<[AtomicU64]> = (0..count).map(|_| AtomicU64::new(0)).collect();
+        let marks = Arc::new(Marks::new(count));
         let commits = Arc::new(CommitQueue::new(config.queue_batches_max.max(1)));
         let committer = Committer {
             store: Arc::clone(store),
             jobs: Arc::clone(&commits),
-            durable: Arc::clone(&durable),
+            marks: Arc::clone(&marks),
             durability: config.durability,
             log_bytes_max: config.log_bytes_max,
             disk: Arc::clone(disk),
@@ -139,7 +139,7 @@ impl Pipeline {
         let parts = ShardParts {
             store: Arc::clone(store),
             commits,
-            durable,
+            marks,
             disk: Arc::clone(disk),
             budget: budget.clone(),
             metrics: Arc::clone(metrics),
@@ -162,9 +162,12 @@ impl Pipeline {
         &self.voting
     }
 
-    /// Lets the shards raise their horizons ahead of need and say whether they may vote. To be called a few times a
+    /// Lets the shards raise their horizons ahead of need, let go of what readers of the store find by now, and say whether
+    /// they may vote. To be called a few times a
     /// second.
     pub fn tick(&self) {
+        let parts = &self.shards.parts;
+        parts.marks.note_found(parts.store.applied());
         for index in 0..self.shards.shards.len() {
             if let Ok((shard, readiness)) = self.shards.with(index, |shard| {
                 let readiness: Readiness = shard.tick(&self.shards.parts)?;

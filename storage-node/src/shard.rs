@@ -6,7 +6,6 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use roundtable_common::wire::{BODY_BYTES_MAX, reply_size_hint};
 use roundtable_consensus::{
@@ -20,6 +19,7 @@ use crate::clock::unix_ms;
 use crate::commit_queue::{Closed, CommitQueue};
 use crate::committer::{Answered, CommitJob, Release};
 use crate::disk_watch::DiskWatch;
+use crate::marks::Marks;
 use crate::metrics::Metrics;
 use crate::store::format::RegisterRow;
 use crate::store::{Store, StoreError};
@@ -64,8 +64,7 @@ pub(crate) enum Answers {
 pub(crate) struct ShardParts {
     pub(crate) store: Arc<Store>,
     pub(crate) commits: Arc<CommitQueue>,
-    /// The last ticket of each shard whose write is durable and found by readers of the store.
-    pub(crate) durable: Arc<[AtomicU64]>,
+    pub(crate) marks: Arc<Marks>,
     pub(crate) disk: Arc<DiskWatch>,
     pub(crate) budget: Budget,
     pub(crate) metrics: Arc<Metrics>,
@@ -122,7 +121,7 @@ impl Shard {
         reads: Reads,
     ) -> Result<Decided, Closed> {
         // Before anything is read from disk: what the replica lets go of now, the disk shows.
-        self.forget_durable(parts);
+        self.forget_found(parts);
         let conditions = Conditions {
             now_ms: unix_ms(),
             disk: parts.disk.space(),
@@ -152,7 +151,7 @@ impl Shard {
     /// When nothing is committed any more: the node is stopping.
     pub(crate) fn tick(&mut self, parts: &ShardParts) -> Result<Readiness, Closed> {
         let now_ms = unix_ms();
-        self.forget_durable(parts);
+        self.forget_found(parts);
         let mut handled = Handled::default();
         self.replica.tick(now_ms, &mut handled);
         self.show_cache(parts);
@@ -172,7 +171,7 @@ impl Shard {
         answered: Answered,
         writes: Vec<(Ticket, Write)>,
     ) -> Result<Answers, Closed> {
-        let ready = wait <= self.durable_ticket(parts);
+        let ready = wait <= parts.marks.durable(self.index);
         if ready && writes.is_empty() {
             return Ok(Answers::Now(answered));
         }
@@ -305,13 +304,9 @@ impl Shard {
         self.shown_cache_bytes = bytes;
     }
 
-    fn forget_durable(&mut self, parts: &ShardParts) {
-        self.replica.committed(self.durable_ticket(parts));
-    }
-
-    fn durable_ticket(&self, parts: &ShardParts) -> Ticket {
-        let durable = parts.durable.get(usize::from(self.index));
-        Ticket(durable.map_or(0, |ticket| ticket.load(Ordering::Acquire)))
+    fn forget_found(&mut self, parts: &ShardParts) {
+        self.replica.synced(parts.marks.durable(self.index));
+        self.replica.committed(parts.marks.found(self.index));
     }
 }
 

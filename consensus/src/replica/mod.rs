@@ -190,6 +190,16 @@ impl<P: PromiseTable> Replica<P> {
         }
     }
 
+    /// Everything up to `ticket` is durable, though whoever reads the disk may not find it yet: horizons up to it are
+    /// waited for no more.
+    ///
+    /// # Panics
+    /// When `ticket` was never given.
+    pub fn synced(&mut self, ticket: Ticket) {
+        assert!(ticket <= self.issued, "{ticket:?} is no write on its way");
+        self.horizon.committed(ticket);
+    }
+
     /// Everything up to `ticket` is durable, and whoever reads the disk finds it.
     ///
     /// # Panics
@@ -289,12 +299,10 @@ impl<P: PromiseTable> Replica<P> {
         let (from, to) = (replaced.accepted, head.accepted);
         assert!(from < to, "the accepted ballot would go from {from} to {to}");
         assert!(to < self.horizon.written(), "{to} would be accepted at or above the horizon");
-        // A copy of its own if it stays: the value is a slice of the message.
-        let register = if self.recent.keeps(head.spilled) {
-            Arc::new(Arc::unwrap_or_clone(register).detached())
-        } else {
-            register
-        };
+        // A copy of its own, because it stays for a while: the value is a slice of the message. A long value is most of
+        // its message.
+        let register =
+            if head.spilled { register } else { Arc::new(Arc::unwrap_or_clone(register).detached()) };
         let write = Write::Accept {
             partition: place.partition,
             key: place.key.clone(),

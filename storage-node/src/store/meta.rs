@@ -78,13 +78,6 @@ impl Store {
         Ok(highest)
     }
 
-    pub(super) fn put_horizon(&self, batch: &mut WriteBatch, shard: u16, horizon: Ballot) {
-        let name = [HORIZON_PREFIX, &shard.to_be_bytes()].concat();
-        let mut bytes = Vec::with_capacity(16);
-        put_ballot(&mut bytes, horizon);
-        batch.put_cf(family(&self.db, META), name, bytes);
-    }
-
     pub(super) fn write_birth_record(&self, storage: StorageId) -> Result<(), StoreError> {
         let mut batch = WriteBatch::default();
         let meta = family(&self.db, META);
@@ -116,6 +109,13 @@ impl Store {
         batch.put_cf(family(&self.db, META), name, bytes);
         self.write_batch(batch, SyncWhen::Now)
     }
+}
+
+pub(super) fn put_horizon(db: &DB, batch: &mut WriteBatch, shard: u16, horizon: Ballot) {
+    let name = [HORIZON_PREFIX, &shard.to_be_bytes()].concat();
+    let mut bytes = Vec::with_capacity(16);
+    put_ballot(&mut bytes, horizon);
+    batch.put_cf(family(db, META), name, bytes);
 }
 
 /// What the database was made as; `None` if that was never finished.

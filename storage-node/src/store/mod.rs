@@ -37,7 +37,7 @@ pub use self::log::{LogBounds, LogDropped};
 pub use self::open::OpenError;
 pub use self::options::StoreOptions;
 pub use self::stats::StoreStats;
-use self::unapplied::{Applied, Unapplied};
+use self::unapplied::{Applied, Unapplied, Written};
 pub use self::write::{Commit, CommitStats};
 
 /// What went wrong below the store.
@@ -99,7 +99,9 @@ pub struct Store {
     db: Arc<DB>,
     /// For reads that must not wait for the disk.
     memory_only: ReadOptions,
-    unapplied: Unapplied,
+    unapplied: Arc<Unapplied>,
+    /// As much may wait for the database before it is written there.
+    unapplied_bytes_usual: usize,
     storage: StorageId,
     log: Mutex<LogBounds>,
     poisoned: AtomicBool,
@@ -150,51 +152,23 @@ impl Store {
     pub fn flush(&self) -> Result<(), StoreError> {
         self.sync()?;
         let mut journal = self.journal();
-        self.apply_behind(&journal)?;
+        self.apply()?;
         columns::flush_all(&self.db).map_err(StoreError::database("flush"))?;
         self.poison_on_error(journal.note_flushed().map_err(StoreError::from))
     }
 
-    /// Lets readers find everything that was journaled.
+    /// Writes into the database what the journal holds and the database does not: readers of the store find it.
+    ///
+    /// A flush that found no room keeps RocksDB from taking writes until it has noticed that there is some again,
+    /// which it looks for every few seconds. What is durable waits for that.
     ///
     /// # Errors
     /// When the database does not take it. The store is poisoned and the process must end.
     pub fn apply(&self) -> Result<(), StoreError> {
-        if self.unapplied.is_none() {
-            return Ok(());
-        }
-        self.check_not_poisoned()?;
-        match self.poison_on_error(self.try_apply(None))? {
-            Applied::All => Ok(()),
-            Applied::Refused => self.apply_behind(&self.journal()),
-        }
-    }
-
-    /// The one way into the database: into the journal first, then to readers, in the same order for all writers.
-    fn write_batch(&self, batch: WriteBatch, sync: SyncWhen) -> Result<(), StoreError> {
-        self.journal_batch(batch, sync)?;
-        self.apply()
-    }
-
-    /// The first half of [`Self::write_batch`]; [`Self::apply`] is the second, and is to follow soon.
-    fn journal_batch(&self, batch: WriteBatch, sync: SyncWhen) -> Result<(), StoreError> {
-        self.check_not_poisoned()?;
-        let mut journal = self.journal();
-        self.apply_behind(&journal)?;
-        let written = journal.append(batch.data()).and_then(|()| match sync {
-            SyncWhen::AsOpened => Ok(()),
-            SyncWhen::Now => journal.sync(),
-        });
-        self.poison_on_error(written.map_err(StoreError::from))?;
-        self.unapplied.keep(batch);
-        Ok(())
-    }
-
-    /// A flush that found no room keeps RocksDB from taking writes until it has noticed that there is some again,
-    /// which it looks for every few seconds. The commit is durable, and waits.
-    fn apply_behind(&self, journal: &Journal) -> Result<(), StoreError> {
         let until = Instant::now() + ROOM_PATIENCE;
-        while self.poison_on_error(self.try_apply(Some(journal.last_batch())))? == Applied::Refused {
+        let apply =
+            || self.unapplied.apply(&self.db).map_err(StoreError::database("write into the database"));
+        while self.poison_on_error(apply())? == Applied::Refused {
             if Instant::now() >= until {
                 return self.poison_on_error(Err(StoreError::NoRoom));
             }
@@ -203,8 +177,47 @@ impl Store {
         Ok(())
     }
 
-    fn try_apply(&self, last: Option<&[u8]>) -> Result<Applied, StoreError> {
-        self.unapplied.apply(&self.db, last).map_err(StoreError::database("write into the database"))
+    /// The last commit that readers of the store find, with all before it.
+    #[must_use]
+    pub fn applied(&self) -> u64 {
+        self.unapplied.applied()
+    }
+
+    /// Has what waits for the database written there by another thread when it is much; does it itself, at once, when
+    /// it is twice as much.
+    ///
+    /// # Errors
+    /// As [`Self::apply`].
+    pub fn apply_if_much(&self) -> Result<(), StoreError> {
+        let bytes = self.unapplied.bytes();
+        if bytes >= 2 * self.unapplied_bytes_usual {
+            self.apply()
+        } else {
+            if bytes >= self.unapplied_bytes_usual {
+                self.journal().want_apply();
+            }
+            Ok(())
+        }
+    }
+
+    /// The one way into the database for whatever is no register's.
+    fn write_batch(&self, batch: WriteBatch, sync: SyncWhen) -> Result<(), StoreError> {
+        let record = batch.data().to_vec();
+        let written = Written { others: vec![batch], ..Written::default() };
+        self.journal_batch(&record, written, sync)?;
+        self.apply()
+    }
+
+    /// Makes a commit durable, and keeps it for the database. Returns its number; they count up from 1.
+    fn journal_batch(&self, record: &[u8], written: Written, sync: SyncWhen) -> Result<u64, StoreError> {
+        self.check_not_poisoned()?;
+        let mut journal = self.journal();
+        let appended = journal.append(record).and_then(|()| match sync {
+            SyncWhen::AsOpened => Ok(()),
+            SyncWhen::Now => journal.sync(),
+        });
+        self.poison_on_error(appended.map_err(StoreError::from))?;
+        Ok(self.unapplied.keep(written))
     }
 
     fn journal(&self) -> MutexGuard<'_, Journal> {

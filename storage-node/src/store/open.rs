@@ -111,12 +111,14 @@ impl Store {
             columns::flush_all(&db).map_err(StoreError::database("flush"))?;
             tracing::info!(commits = replayed, "commits from the journal are written into sorted files");
         }
-        let journal = Journal::resume(found, &db, journal_options(options))?;
+        let unapplied = Arc::new(Unapplied::default());
+        let journal = Journal::resume(found, &db, &unapplied, journal_options(options))?;
         let mut store = Self {
             journal: Mutex::new(journal),
             db,
             memory_only: memory_only_options(),
-            unapplied: Unapplied::default(),
+            unapplied,
+            unapplied_bytes_usual: options.unapplied_bytes_usual(),
             storage,
             log: Mutex::new(LogBounds::default()),
             poisoned: AtomicBool::new(false),

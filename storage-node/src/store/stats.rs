@@ -8,7 +8,9 @@ use super::columns::{self, LOG, META, REGISTERS, VALUES, family};
 /// The store's figures at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct StoreStats {
-    /// Bytes of recent writes in memory.
+    /// Bytes of durable writes that wait for the database.
+    pub unapplied_bytes: u64,
+    /// Bytes of recent writes in the database's memory.
     pub memtable_bytes: u64,
     /// Bytes of the sorted files that are in use.
     pub table_bytes: u64,
@@ -33,6 +35,7 @@ impl Store {
         };
         let sum = |property| [REGISTERS, VALUES, LOG, META].into_iter().map(|name| of(name, property)).sum();
         StoreStats {
+            unapplied_bytes: self.unapplied.bytes() as u64,
             memtable_bytes: columns::memtable_bytes(&self.db),
             table_bytes: sum(properties::LIVE_SST_FILES_SIZE),
             blob_bytes: self.blob_bytes(),

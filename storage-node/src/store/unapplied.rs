@@ -1,33 +1,179 @@
-//! The commit that the journal holds and the database does not yet.
+//! What the journal holds and the database does not yet: a table that fills until it is worth writing.
 //!
-//! Commits are answered when the journal holds them, a moment before readers of the database find them. There is one
-//! such commit at most: before the next goes into the journal, it is written into the database. Whoever has to show
-//! every commit that was answered does that too.
+//! A commit is durable, and answered, when the journal holds it. Its registers wait here, the newest of each key alone:
+//! a key that is written a hundred times meanwhile is written into the database once, and all keys in their order. Who
+//! decides knows these registers without the database (they are on their way, see [`roundtable_consensus::Replica`]); a
+//! start finds them in the journal. Whoever has to show everything, or needs the journal's room, writes the table into
+//! the database first.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{DB, WriteBatch};
+use roundtable_consensus::{Ballot, Register};
 
-use super::columns;
+use super::columns::{self, LOG, REGISTERS, VALUES, family};
+use super::format::{encode_register_row, encode_value_row};
+use super::meta::put_horizon;
 
-/// The place of that commit. Locked behind the journal, never before it.
+/// The database is given this many bytes at a time.
+const SLICE_BYTES: usize = 256 << 10;
+/// What an entry is counted for beside its key and register.
+const ENTRY_BYTES: usize = 160;
+
+/// What one commit wrote.
 #[derive(Default)]
+pub(super) struct Written {
+    /// By row key.
+    pub(super) registers: Vec<(Vec<u8>, Waiting)>,
+    /// Rows of the log in the order of their seqs.
+    pub(super) log: LogRows,
+    /// By shard.
+    pub(super) horizons: Vec<(u16, Ballot)>,
+    /// Anything else, in its order.
+    pub(super) others: Vec<WriteBatch>,
+}
+
+/// A register that waits.
+pub(super) struct Waiting {
+    pub(super) register: Arc<Register>,
+    /// The place in the log of the write that left it.
+    pub(super) seq: u64,
+    /// Its value goes to `values`.
+    pub(super) spills: bool,
+    /// The value that it replaces in the database lies there.
+    pub(super) was_spilled: bool,
+}
+
+/// Rows of the log behind each other: seq, length, bytes.
+#[derive(Default)]
+pub(super) struct LogRows(Vec<u8>);
+
+impl LogRows {
+    pub(super) fn push(&mut self, seq: u64, row: &[u8]) {
+        self.0.extend_from_slice(&seq.to_be_bytes());
+        self.0.extend_from_slice(&u32::try_from(row.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.0.extend_from_slice(row);
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (&[u8; 8], &[u8])> {
+        let mut rest = self.0.as_slice();
+        std::iter::from_fn(move || {
+            let (seq, behind) = rest.split_first_chunk::<8>()?;
+            let (length, behind) = behind.split_first_chunk::<4>()?;
+            let (row, behind) = behind.split_at_checked(u32::from_be_bytes(*length) as usize)?;
+            rest = behind;
+            Some((seq, row))
+        })
+    }
+}
+
+/// What several commits wrote.
+#[derive(Default)]
+struct Table {
+    registers: HashMap<Vec<u8>, Waiting>,
+    log: LogRows,
+    horizons: BTreeMap<u16, Ballot>,
+    others: Vec<WriteBatch>,
+    bytes: usize,
+}
+
+impl Table {
+    fn is_empty(&self) -> bool {
+        self.registers.is_empty()
+            && self.log.0.is_empty()
+            && self.horizons.is_empty()
+            && self.others.is_empty()
+    }
+
+    fn add(&mut self, written: Written) {
+        let Written { registers, log, horizons, others } = written;
+        self.bytes += log.0.len();
+        for (row, mut waiting) in registers {
+            let bytes = ENTRY_BYTES + row.len() + waiting.register.memory_bytes();
+            if let Some(replaced) = self.registers.get(&row) {
+                // What lies in the database is what the first of them replaces.
+                waiting.was_spilled = replaced.was_spilled;
+                self.bytes -= ENTRY_BYTES + row.len() + replaced.register.memory_bytes();
+            }
+            self.bytes += bytes;
+            self.registers.insert(row, waiting);
+        }
+        self.log.0.extend_from_slice(&log.0);
+        self.horizons.extend(horizons);
+        self.others.extend(others);
+    }
+
+    /// Writes it all, a slice at a time; all of a key in one slice, so that readers find its value with its register.
+    fn write(&self, db: &DB) -> Result<(), rocksdb::Error> {
+        let mut registers: Vec<(&Vec<u8>, &Waiting)> = self.registers.iter().collect();
+        registers.sort_unstable_by_key(|(row, _)| *row);
+        let mut slice = Slice { db, batch: WriteBatch::default() };
+        for (row, waiting) in registers {
+            let Waiting { register, seq, spills, was_spilled } = waiting;
+            match register.content.value() {
+                Some(value) if *spills => {
+                    slice.batch.put_cf(family(db, VALUES), row, encode_value_row(register.accepted, value));
+                }
+                _ if *was_spilled => slice.batch.delete_cf(family(db, VALUES), row),
+                _ => {}
+            }
+            slice.batch.put_cf(family(db, REGISTERS), row, encode_register_row(*seq, register, *spills));
+            slice.write_if_full()?;
+        }
+        for (seq, row) in self.log.iter() {
+            slice.batch.put_cf(family(db, LOG), seq, row);
+            slice.write_if_full()?;
+        }
+        for (shard, horizon) in &self.horizons {
+            put_horizon(db, &mut slice.batch, *shard, *horizon);
+        }
+        slice.write()?;
+        self.others.iter().try_for_each(|batch| db.write_without_wal(WriteBatch::from_data(batch.data())))
+    }
+}
+
+struct Slice<'a> {
+    db: &'a DB,
+    batch: WriteBatch,
+}
+
+impl Slice<'_> {
+    fn write_if_full(&mut self) -> Result<(), rocksdb::Error> {
+        if self.batch.size_in_bytes() < SLICE_BYTES { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<(), rocksdb::Error> {
+        self.db.write_without_wal(std::mem::take(&mut self.batch))
+    }
+}
+
+/// The table that fills, and the one that is being written.
 pub(super) struct Unapplied {
-    batch: Mutex<State>,
+    filling: Mutex<Filling>,
+    /// Taken by whoever writes a table, so that tables reach the database in their order. What the database refused
+    /// stays here, to be written before the next.
+    leaving: Mutex<Leaving>,
+    /// All commits up to this one are in the database.
+    applied: AtomicU64,
 }
 
 #[derive(Default)]
-enum State {
-    /// There is none.
-    #[default]
-    None,
-    /// Here it is.
-    Batch(WriteBatch),
-    /// The database had no room for it: it is the journal's last.
-    Refused,
+struct Filling {
+    table: Table,
+    /// Commits kept since the start.
+    kept: u64,
 }
 
-/// What became of it.
+#[derive(Default)]
+struct Leaving {
+    table: Option<(Table, u64)>,
+    /// Why nothing is written any more.
+    failed: Option<rocksdb::Error>,
+}
+
+/// How far the writing came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Applied {
     /// Readers find everything.
@@ -36,45 +182,70 @@ pub(super) enum Applied {
     Refused,
 }
 
+impl Default for Unapplied {
+    fn default() -> Self {
+        Self { filling: Mutex::default(), leaving: Mutex::default(), applied: AtomicU64::new(0) }
+    }
+}
+
 impl Unapplied {
-    /// Keeps what was just journaled. What was kept before has been applied.
-    pub(super) fn keep(&self, batch: WriteBatch) {
-        *self.state() = State::Batch(batch);
+    /// Keeps what was just journaled. Returns the number of the commit; they count up from 1.
+    pub(super) fn keep(&self, written: Written) -> u64 {
+        let mut filling = self.filling();
+        filling.table.add(written);
+        filling.kept += 1;
+        filling.kept
     }
 
-    /// Writes into the database what is kept. What it refused before is taken from `last`, if that is known.
+    /// Bytes that wait.
+    pub(super) fn bytes(&self) -> usize {
+        self.filling().table.bytes
+    }
+
+    /// The last commit that is in the database with all before it.
+    pub(super) fn applied(&self) -> u64 {
+        self.applied.load(Ordering::Acquire)
+    }
+
+    /// Writes into the database what was kept before this is called.
     ///
     /// # Errors
-    /// When the database fails otherwise than for lack of room. Nothing may be written after that.
-    pub(super) fn apply(&self, db: &DB, last: Option<&[u8]>) -> Result<Applied, rocksdb::Error> {
-        let mut state = self.state();
-        let batch = match (std::mem::take(&mut *state), last) {
-            (State::None, _) => return Ok(Applied::All),
-            (State::Batch(batch), _) => batch,
-            (State::Refused, Some(last)) => WriteBatch::from_data(last),
-            (State::Refused, None) => {
-                *state = State::Refused;
-                return Ok(Applied::Refused);
-            }
+    /// When the database fails otherwise than for lack of room, now or before. Nothing may be written after that.
+    pub(super) fn apply(&self, db: &DB) -> Result<Applied, rocksdb::Error> {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(error) = &leaving.failed {
+            return Err(error.clone());
+        }
+        if leaving.table.is_some() && self.write(&mut leaving, db)? == Applied::Refused {
+            return Ok(Applied::Refused);
+        }
+        let taken = {
+            let mut filling = self.filling();
+            let table = std::mem::take(&mut filling.table);
+            (table, filling.kept)
         };
-        // Whatever happens, nobody may take it for applied before it is.
-        *state = State::Refused;
-        match db.write_without_wal(batch) {
+        leaving.table = Some(taken);
+        self.write(&mut leaving, db)
+    }
+
+    fn write(&self, leaving: &mut Leaving, db: &DB) -> Result<Applied, rocksdb::Error> {
+        let Some((table, last)) = &leaving.table else { return Ok(Applied::All) };
+        let written = if table.is_empty() { Ok(()) } else { table.write(db) };
+        match written {
             Ok(()) => {
-                *state = State::None;
+                self.applied.store(*last, Ordering::Release);
+                leaving.table = None;
                 Ok(Applied::All)
             }
             Err(error) if columns::found_no_room(&error) => Ok(Applied::Refused),
-            Err(error) => Err(error),
+            Err(error) => {
+                leaving.failed = Some(error.clone());
+                Err(error)
+            }
         }
     }
 
-    /// Whether readers find everything.
-    pub(super) fn is_none(&self) -> bool {
-        matches!(*self.state(), State::None)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.batch.lock().unwrap_or_else(PoisonError::into_inner)
+    fn filling(&self) -> MutexGuard<'_, Filling> {
+        self.filling.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -1,6 +1,6 @@
 //! One commit: registers, long values, log entries and horizons in one write batch and one sync.
 
-use std::sync::MutexGuard;
+use std::sync::{Arc, MutexGuard};
 
 use rocksdb::WriteBatch;
 use roundtable_consensus::{Ballot, Key, PartitionId, Register};
@@ -10,12 +10,17 @@ use super::format::{
     LogEntry, encode_log_row, encode_register_row, encode_value_row, log_row_bytes, row_key,
 };
 use super::log::LogBounds;
+use super::meta::put_horizon;
+use super::unapplied::{Waiting, Written};
 use super::{Store, StoreError, SyncWhen};
 
 /// A commit being put together. Only one exists at a time; dropping it writes nothing.
 pub struct Commit<'a> {
     store: &'a Store,
+    /// The journal's record.
     batch: WriteBatch,
+    /// The same for the database.
+    written: Written,
     /// The log's bounds as they will be after the commit.
     next: LogBounds,
     current: MutexGuard<'a, LogBounds>,
@@ -25,6 +30,8 @@ pub struct Commit<'a> {
 /// What a commit wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommitStats {
+    /// Its number: commits count up from 1 since the start; 0 if it wrote nothing.
+    pub number: u64,
     /// Registers written.
     pub accepts: u64,
     /// Bytes of the write batch.
@@ -38,14 +45,16 @@ impl Store {
     #[must_use]
     pub fn begin_commit(&self) -> Commit<'_> {
         let current = self.log_guard();
-        Commit { store: self, batch: WriteBatch::default(), next: *current, current, accepts: 0 }
+        let (batch, written) = (WriteBatch::default(), Written::default());
+        Commit { store: self, batch, written, next: *current, current, accepts: 0 }
     }
 }
 
 impl Commit<'_> {
     /// Adds a shard's horizon.
     pub fn horizon(&mut self, shard: u16, horizon: Ballot) {
-        self.store.put_horizon(&mut self.batch, shard, horizon);
+        put_horizon(&self.store.db, &mut self.batch, shard, horizon);
+        self.written.horizons.push((shard, horizon));
     }
 
     /// Adds a register with its entry in the log, which gets the next seq.
@@ -55,7 +64,7 @@ impl Commit<'_> {
         &mut self,
         partition: PartitionId,
         key: &Key,
-        register: &Register,
+        register: &Arc<Register>,
         spills: bool,
         was_spilled: bool,
     ) {
@@ -76,7 +85,11 @@ impl Commit<'_> {
             _ => {}
         }
         self.batch.put_cf(family(db, REGISTERS), &row, encode_register_row(entry.seq, register, spills));
-        self.batch.put_cf(family(db, LOG), entry.seq.to_be_bytes(), encode_log_row(&entry));
+        let log_row = encode_log_row(&entry);
+        self.batch.put_cf(family(db, LOG), entry.seq.to_be_bytes(), &log_row);
+        self.written.log.push(entry.seq, &log_row);
+        let waiting = Waiting { register: Arc::clone(register), seq: entry.seq, spills, was_spilled };
+        self.written.registers.push((row, waiting));
         self.next.next_seq += 1;
         self.next.end_offset += log_row_bytes(key);
         self.accepts += 1;
@@ -89,20 +102,22 @@ impl Commit<'_> {
     }
 
     /// Makes it all durable, unless the store was opened without syncs: whatever rests on it may leave. Readers of the
-    /// store find it after [`Store::apply`], which is to follow soon.
+    /// store find it after [`Store::apply`].
     ///
     /// # Errors
     /// When the write or the sync fails, or one failed before. The store is poisoned and the process must end: it is
     /// not known what reached the disk, and nothing may be answered.
     pub fn journal(self) -> Result<CommitStats, StoreError> {
-        let Self { store, batch, next, mut current, accepts } = self;
+        let Self { store, batch, written, next, mut current, accepts } = self;
         store.check_not_poisoned()?;
         let bytes = batch.size_in_bytes() as u64;
-        if !batch.is_empty() {
-            store.journal_batch(batch, SyncWhen::AsOpened)?;
-        }
+        let number = if batch.is_empty() {
+            0
+        } else {
+            store.journal_batch(batch.data(), written, SyncWhen::AsOpened)?
+        };
         *current = next;
-        Ok(CommitStats { accepts, bytes, log: next })
+        Ok(CommitStats { number, accepts, bytes, log: next })
     }
 
     /// Both at once.

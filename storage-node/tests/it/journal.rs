@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use roundtable_consensus::PartitionId;
@@ -118,6 +119,26 @@ fn everything_committed_is_there_after_a_crash_and_after_another_right_behind_it
         crash_image(&store, third.path());
         assert_eq!(whole_up_to(&open(third.path())), COMMITS + 1);
     }
+}
+
+#[test]
+fn what_waits_for_the_database_is_there_after_a_crash() {
+    let (dir, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let store = open(dir.path());
+    let begun = store.applied();
+    for text in ["1", "2", "1"] {
+        let mut commit = store.begin_commit();
+        let register = Arc::new(register(next_ballot(), text));
+        commit.accept(PartitionId(0), &key(text), &register, false, false);
+        commit.journal().unwrap();
+    }
+    assert_eq!(store.applied(), begun);
+    crash_image(&store, image.path());
+    let store = open(image.path());
+    assert_eq!(store.read_log(1, 10).unwrap().len(), 3);
+    let heads = store.read_heads(&[(PartitionId(0), &key("1")), (PartitionId(0), &key("2"))]);
+    let seqs: Vec<u64> = heads.into_iter().map(|head| head.unwrap().unwrap().seq).collect();
+    assert_eq!(seqs, [3, 2]);
 }
 
 #[test]

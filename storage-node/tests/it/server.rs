@@ -13,7 +13,7 @@ use roundtable_consensus::{
 
 use crate::support::{
     TestNode, accept, batch, configuration, free_ports, get, key, next_ballot, post, register, replies,
-    request, send, tombstone, value_of,
+    request, send, tombstone, until, value_of,
 };
 
 fn scan_all() -> ScanRequest {
@@ -230,12 +230,17 @@ async fn operators_pages_are_served() {
     node.stop().await.unwrap();
 }
 
-/// Registers looked up in the store so far, by the metrics page.
-async fn register_reads(node: &TestNode) -> u64 {
+/// A figure of the metrics page without labels.
+async fn figure(node: &TestNode, name: &str) -> u64 {
     let (_, body) = get(node.address, "/metrics").await;
     let page = std::str::from_utf8(&body).unwrap();
-    let line = page.lines().find_map(|line| line.strip_prefix("roundtable_node_register_reads_total "));
+    let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
     line.unwrap().parse().unwrap()
+}
+
+/// Registers looked up in the store so far.
+async fn register_reads(node: &TestNode) -> u64 {
+    figure(node, "roundtable_node_register_reads_total").await
 }
 
 #[tokio::test]
@@ -246,11 +251,25 @@ async fn register_in_steady_use_is_answered_without_the_store_unless_there_is_no
         let (target, k) = (node.until_ready().await, key("k"));
         let written = register(next_ballot(), "v");
         replies(node.address, &target, &[request(1, &k, accept(written.clone()))]).await;
-        let before = register_reads(&node).await;
-        for id in 2..5 {
+        let read = async |id| {
             let read = RequestBody::Read { want_value: true };
             let told = replies(node.address, &target, &[request(id, &k, read)]).await;
             assert_eq!(told[0].body, ReplyBody::State(written.clone()));
+        };
+        // Until the database has it, it is known without; a scan has it written there.
+        let before = register_reads(&node).await;
+        read(1).await;
+        assert_eq!(register_reads(&node).await, before);
+        post(node.address, wire::SCAN_PATH, encode_scan(&target, &scan_all())).await;
+        until(async || {
+            read(1).await;
+            let is_kept = figure(&node, "roundtable_node_register_cache_bytes").await > 0;
+            (is_kept || register_reads(&node).await > before).then_some(())
+        })
+        .await;
+        let before = register_reads(&node).await;
+        for id in 2..5 {
+            read(id).await;
         }
         assert_eq!(register_reads(&node).await - before, reads_of_three, "{settings}");
         node.stop().await.unwrap();

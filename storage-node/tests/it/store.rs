@@ -1,6 +1,7 @@
 //! The store: what is committed is read back, now and after opening again.
 
 use std::fs;
+use std::sync::Arc;
 
 use roundtable_consensus::{
     Adopted, Ballot, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, ScanRequest, StorageId,
@@ -150,7 +151,7 @@ fn commit_dropped_writes_nothing_and_takes_no_seq() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut dropped = store.begin_commit();
-    dropped.accept(PartitionId(0), &key("a"), &register(next_ballot(), "v"), false, false);
+    dropped.accept(PartitionId(0), &key("a"), &Arc::new(register(next_ballot(), "v")), false, false);
     drop(dropped);
     assert_eq!(store.log_bounds().next_seq, 1);
     assert!(store.scan(&scan_request(&[0], 10)).unwrap().entries.is_empty());
@@ -256,7 +257,7 @@ fn scan_shows_a_commit_that_was_answered_before_the_database_had_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut commit = store.begin_commit();
-    commit.accept(PartitionId(3), &key("k"), &register(next_ballot(), "v"), false, false);
+    commit.accept(PartitionId(3), &key("k"), &Arc::new(register(next_ballot(), "v")), false, false);
     commit.journal().unwrap();
     let found = |store: &Store| store.read_heads(&[(PartitionId(3), &key("k"))]).pop().unwrap().unwrap();
     assert_eq!(found(&store), None, "the database has it already");
@@ -264,20 +265,73 @@ fn scan_shows_a_commit_that_was_answered_before_the_database_had_it() {
     assert!(found(&store).is_some());
 }
 
+/// Journals one register, and leaves it waiting for the database.
+fn journal(store: &Store, text: &str, value: Vec<u8>, spills: bool, was_spilled: bool) {
+    let mut commit = store.begin_commit();
+    let register = Arc::new(register(next_ballot(), value));
+    commit.accept(PartitionId(3), &key(text), &register, spills, was_spilled);
+    commit.journal().unwrap();
+}
+
 #[test]
-fn commits_reach_the_database_in_the_order_of_the_journal() {
+fn newest_of_what_waited_for_the_database_is_written_with_the_log_of_all() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
+    let begun = store.applied();
     for value in ["old", "new"] {
-        let mut commit = store.begin_commit();
-        commit.accept(PartitionId(3), &key("k"), &register(next_ballot(), value), false, false);
-        commit.journal().unwrap();
+        journal(&store, "k", value.into(), false, false);
     }
-    assert_eq!(store.read_log(1, 10).unwrap().len(), 1, "the second waits, the first does not");
+    assert_eq!((store.applied(), store.log_bounds().entries()), (begun, 2));
+    assert!(store.read_log(1, 10).unwrap().is_empty());
     store.apply().unwrap();
+    assert_eq!(store.applied(), begun + 2);
     assert_eq!(store.read_log(1, 10).unwrap().len(), 2);
     let page = store.scan(&scan_request(&[3], 10)).unwrap();
+    assert_eq!(page.entries.len(), 1);
     assert_eq!(value_of(&page.entries[0].register), b"new");
+}
+
+#[test]
+fn long_values_follow_what_waited_for_the_database() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let long = || vec![b'l'; 5_000];
+    let has_long = |text: &str| {
+        let row = store.read_heads(&[(PartitionId(3), &key(text))]).pop().unwrap().unwrap().unwrap();
+        let read = store.read_value(PartitionId(3), &key(text), row.register);
+        assert_eq!(row.spilled, read.is_ok(), "{text}: {read:?}");
+        row.spilled
+    };
+    for text in ["becomes short", "stays long"] {
+        journal(&store, text, long(), true, false);
+    }
+    store.apply().unwrap();
+    assert!(has_long("becomes short") && has_long("stays long"));
+    // The database has a long one, what waits is short, shorter and, of one key, long again.
+    for text in ["becomes short", "stays long"] {
+        journal(&store, text, b"short".to_vec(), false, true);
+        journal(&store, text, b"shorter".to_vec(), false, false);
+    }
+    journal(&store, "stays long", long(), true, false);
+    // The database has none, and what waits is long only for a while.
+    journal(&store, "was long", long(), true, false);
+    journal(&store, "was long", b"short".to_vec(), false, true);
+    store.apply().unwrap();
+    assert!(!has_long("becomes short") && has_long("stays long") && !has_long("was long"));
+}
+
+#[test]
+fn no_more_waits_for_the_database_than_half_of_the_write_buffers() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut most = 0;
+    for number in 0..6_000 {
+        journal(&store, &format!("k{number}"), vec![b'v'; 4_000], false, false);
+        store.apply_if_much().unwrap();
+        most = most.max(store.stats().unapplied_bytes);
+    }
+    // The write buffers have 8 MiB, and so have the journal's segments by then, each of which is applied when it is full.
+    assert!((1 << 20..=4 << 20).contains(&most), "{most} bytes waited");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -91,7 +92,7 @@ fn until_unlocked<T, E>(attempt: impl Fn() -> Result<T, E>, is_locked: impl Fn(&
 /// Commits one register by itself, spilled as the replica would.
 pub(crate) fn commit(store: &Store, partition: u16, key: &Key, register: &Register, was_spilled: bool) {
     let mut commit = store.begin_commit();
-    commit.accept(PartitionId(partition), key, register, spills(register), was_spilled);
+    commit.accept(PartitionId(partition), key, &Arc::new(register.clone()), spills(register), was_spilled);
     commit.write().unwrap();
 }
 

@@ -373,6 +373,35 @@ fn writes_of_one_request_come_in_order() {
     assert_eq!((replica.durable(), replica.pending()), (Ticket(2), 0));
 }
 
+#[test]
+fn what_is_durable_and_not_found_yet_stays_known_and_its_horizon_is_waited_for_no_more() {
+    let mut replica = Replica::new(CONFIG, StripedPromises::new(PromiseLimits::STANDARD), Ballot::ZERO);
+    let (conditions, mut out) = (shell().conditions, Handled::default());
+    let lookup = Some(Lookup { as_of: Ticket::NONE, stored: None });
+    replica.handle(&conditions, request(&key("k"), accept(ballot(NOW_MS))), 0, lookup, &mut out);
+    replica.synced(Ticket(2));
+    assert_eq!((replica.durable(), replica.pending()), (Ticket::NONE, 1), "the disk does not tell it");
+    let read = request(&key("k"), RequestBody::Read { want_value: true });
+    assert_eq!(replica.read_needed(&conditions, &read, 0), ReadNeed::None);
+    out.replies.clear();
+    replica.handle(
+        &conditions,
+        request(&key("other"), prepare(ballot(NOW_MS + 1))),
+        1,
+        Some(Lookup { as_of: Ticket::NONE, stored: None }),
+        &mut out,
+    );
+    let (reply, wait) = &out.replies[0];
+    assert!(matches!(reply.body, ReplyBody::Promised(_)), "{reply:?}");
+    assert_eq!(*wait, Ticket::NONE);
+}
+
+#[test]
+#[should_panic(expected = "is no write on its way")]
+fn sync_of_a_ticket_that_was_never_given_stops_the_process() {
+    Replica::new(CONFIG, StripedPromises::new(PromiseLimits::STANDARD), Ballot::ZERO).synced(Ticket(1));
+}
+
 fn with_room(registers: usize) -> Shell<StripedPromises> {
     Shell::new(StripedPromises::new(PromiseLimits::STANDARD), NOW_MS, registers * ROOM_BYTES)
 }

@@ -10,8 +10,6 @@ pub(super) struct Buffer {
     memory: Vec<u8>,
     /// Where the first whole block begins.
     start: usize,
-    /// Length of the last record's payload.
-    payload_bytes: usize,
 }
 
 /// A buffer that grew beyond this for one long commit gives its memory back with the next.
@@ -21,7 +19,6 @@ impl Buffer {
     /// The record's bytes, padded with zeroes to whole blocks.
     pub(super) fn encode(&mut self, record: &Record, payload: &[u8], salt: u64) -> &[u8] {
         let bytes = usize::try_from(record_bytes(payload.len())).unwrap_or(usize::MAX);
-        self.payload_bytes = payload.len();
         let buffer = self.room(bytes);
         if let Some((header, rest)) = buffer.split_at_mut_checked(HEADER_BYTES)
             && let Some((body, padding)) = rest.split_at_mut_checked(payload.len())
@@ -31,12 +28,6 @@ impl Buffer {
             header.copy_from_slice(&record.header(payload, salt));
         }
         buffer
-    }
-
-    /// The payload of the record that was put together last.
-    pub(super) fn payload(&self) -> &[u8] {
-        let start = self.start + HEADER_BYTES;
-        self.memory.get(start..start + self.payload_bytes).unwrap_or_default()
     }
 
     /// So many aligned bytes, whatever they hold.
@@ -52,18 +43,7 @@ impl Buffer {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::Kind;
     use super::*;
-
-    #[test]
-    fn last_payload_can_be_had_again() {
-        let mut buffer = Buffer::default();
-        assert!(buffer.payload().is_empty());
-        for payload in [&b"a longer one"[..], b"short", b""] {
-            buffer.encode(&Record { kind: Kind::Commit, commit: 1, synced: 0 }, payload, 7);
-            assert_eq!(buffer.payload(), payload);
-        }
-    }
 
     #[test]
     fn room_is_aligned_whatever_its_size_and_long_room_is_given_back() {

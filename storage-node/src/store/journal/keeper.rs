@@ -9,6 +9,7 @@ use rocksdb::DB;
 use rustix::fs::statvfs;
 
 use super::super::columns;
+use super::super::unapplied::{Applied, Unapplied};
 use super::JournalOptions;
 use super::error::JournalError;
 use super::segment::Segment;
@@ -19,6 +20,23 @@ const FLUSH_AGAIN: Duration = Duration::from_secs(1);
 const FLUSH_LEAVES_BYTES: u64 = 1 << 20;
 /// Segments kept besides the one that is written and those that wait for a flush.
 const SPARES_MAX: usize = 2;
+
+/// The database, and what waits for it.
+#[derive(Clone)]
+pub(super) struct Database {
+    pub(super) db: Arc<DB>,
+    pub(super) unapplied: Arc<Unapplied>,
+}
+
+impl Database {
+    fn apply(&self) -> Result<(), String> {
+        match self.unapplied.apply(&self.db) {
+            Ok(Applied::All) => Ok(()),
+            Ok(Applied::Refused) => Err("it has no room on the disk".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
 
 /// A segment that nothing is written to any more.
 #[derive(Debug)]
@@ -59,6 +77,8 @@ struct State {
     flushed: u64,
     /// What the newest header says of that: at the next start all later commits are looked for in segments.
     noted: u64,
+    /// What waits for the database is to be written there.
+    apply_wanted: bool,
     /// Why no spare was made, or no segment freed.
     problem: Option<String>,
     /// The thread is to end.
@@ -69,6 +89,8 @@ struct State {
 
 enum Job {
     Make(u64),
+    /// Writes into the database what waits for it.
+    Apply,
     /// Flushes; then all commits up to this one are in sorted files.
     Flush(u64),
     /// Removes one that is not needed.
@@ -103,6 +125,9 @@ impl State {
         if !self.has_spare(self.wanted_bytes) && self.wanted_bytes > 0 {
             return Some(Job::Make(self.wanted_bytes));
         }
+        if std::mem::take(&mut self.apply_wanted) {
+            return Some(Job::Apply);
+        }
         if let Some(surplus) = self.take_surplus() {
             return Some(Job::Remove(surplus));
         }
@@ -115,7 +140,7 @@ impl State {
 impl Keeper {
     /// Starts the thread; it begins with a spare for a segment of `bytes`.
     pub(super) fn start(
-        db: Arc<DB>,
+        database: Database,
         folder: &Path,
         options: JournalOptions,
         spares: Vec<Segment>,
@@ -129,7 +154,7 @@ impl Keeper {
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let worker = Worker {
             shared: Arc::clone(&shared),
-            db,
+            database,
             folder: folder.to_owned(),
             options,
             next_slot,
@@ -168,6 +193,15 @@ impl Keeper {
             }
             self.shared.changed.notify_all();
             state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Has what waits for the database written there.
+    pub(super) fn want_apply(&self) {
+        let mut state = self.shared.state();
+        if !std::mem::replace(&mut state.apply_wanted, true) {
+            drop(state);
+            self.shared.changed.notify_all();
         }
     }
 
@@ -212,7 +246,7 @@ fn next_bytes(bytes: u64, bytes_max: u64) -> u64 {
 /// The thread's own state.
 struct Worker {
     shared: Arc<Shared>,
-    db: Arc<DB>,
+    database: Database,
     folder: PathBuf,
     options: JournalOptions,
     next_slot: u32,
@@ -239,6 +273,7 @@ impl Worker {
         while let Some(job) = self.next_job() {
             match job {
                 Job::Make(bytes) => self.make(bytes),
+                Job::Apply => self.apply(),
                 Job::Flush(last_commit) => self.flush(last_commit),
                 Job::Remove(segment) => {
                     if let Err(error) = segment.remove() {
@@ -302,16 +337,26 @@ impl Worker {
     fn check_room(&self) -> Result<(), String> {
         let disk = statvfs(&self.folder).map_err(|error| error.to_string())?;
         let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-        let needed = columns::memtable_bytes(&self.db) + FLUSH_LEAVES_BYTES;
+        let needed = columns::memtable_bytes(&self.database.db) + FLUSH_LEAVES_BYTES;
         if free >= needed {
             return Ok(());
         }
         Err(format!("{free} bytes are free on the disk, {needed} may be needed"))
     }
 
+    /// What is not written here is written by the next flush, or by whoever commits when too much waits.
+    fn apply(&self) {
+        if let Err(problem) = self.database.apply() {
+            tracing::warn!(problem, "commits wait for the database");
+        }
+    }
+
     fn flush(&mut self, last_commit: u64) {
-        let flushed =
-            self.check_room().and_then(|()| columns::flush_all(&self.db).map_err(|error| error.to_string()));
+        let flushed = self
+            .database
+            .apply()
+            .and_then(|()| self.check_room())
+            .and_then(|()| columns::flush_all(&self.database.db).map_err(|error| error.to_string()));
         if let Err(problem) = flushed {
             if !self.flushes_none {
                 tracing::error!(problem, "cannot flush the database: no segment of the journal is freed");

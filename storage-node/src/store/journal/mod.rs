@@ -23,10 +23,11 @@ use roundtable_consensus::StorageId;
 
 use self::buffer::Buffer;
 pub use self::error::JournalError;
-use self::keeper::{Closed, Keeper};
+use self::keeper::{Closed, Database, Keeper};
 use self::record::{Kind, Record, record_bytes};
 pub(super) use self::replay::Found;
 use self::segment::{Header, Segment};
+use super::unapplied::Unapplied;
 
 /// Writes begin and end at multiples of this: what disks and file systems ask of writes past the page cache.
 pub(super) const BLOCK_BYTES: usize = 4096;
@@ -64,7 +65,12 @@ impl Journal {
     ///
     /// # Errors
     /// When the segment cannot be made, or the system gives no thread.
-    pub(super) fn resume(found: Found, db: &Arc<DB>, options: JournalOptions) -> Result<Self, JournalError> {
+    pub(super) fn resume(
+        found: Found,
+        db: &Arc<DB>,
+        unapplied: &Arc<Unapplied>,
+        options: JournalOptions,
+    ) -> Result<Self, JournalError> {
         let Found { folder, storage, segments, last_number, last_commit, .. } = found;
         let mut free = segments;
         free.sort_by_key(Segment::bytes);
@@ -73,7 +79,8 @@ impl Journal {
         let spares = free.into_iter().map(|spare| spare.reopen(options)).collect::<Result<Vec<_>, _>>()?;
         let header = Header::new(storage, last_number + 1, last_commit + 1, last_commit);
         segment.write_header(&header)?;
-        let keeper = Keeper::start(Arc::clone(db), &folder, options, spares, &segment, last_commit)?;
+        let database = Database { db: Arc::clone(db), unapplied: Arc::clone(unapplied) };
+        let keeper = Keeper::start(database, &folder, options, spares, &segment, last_commit)?;
         Ok(Self {
             storage,
             sync_each: options.sync_each,
@@ -102,9 +109,9 @@ impl Journal {
         Ok(())
     }
 
-    /// The bytes that were appended last.
-    pub(super) fn last_batch(&self) -> &[u8] {
-        self.buffer.payload()
+    /// Has another thread write into the database what waits for it.
+    pub(super) fn want_apply(&self) {
+        self.keeper.want_apply();
     }
 
     /// Makes everything written so far durable.
