@@ -35,3 +35,58 @@ pub(crate) fn hand_over(stream: TcpStream, to: &Handle) -> io::Result<TcpStream>
     let _entered = to.enter();
     TcpStream::from_std(stream)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// A connection that `first` was sent over: the node's end and the router's.
+    async fn connection(first: &[u8]) -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut router = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        router.write_all(first).await.unwrap();
+        (listener.accept().await.unwrap().0, router)
+    }
+
+    #[tokio::test]
+    async fn connection_is_told_by_its_first_bytes_and_keeps_them() {
+        let durable = format!("POST {DURABLE_BATCH_PATH} HTTP/1.1\r\n");
+        let table = [
+            (durable.as_str(), true),
+            ("POST /replica/v1/batch HTTP/1.1\r\nhost: a-name-of-some-length\r\n", false),
+            ("POST /rep", false),
+            ("", false),
+        ];
+        for (first, expected) in table {
+            let (mut node, router) = connection(first.as_bytes()).await;
+            assert_eq!(is_durable(&node).await, expected, "{first}");
+            drop(router);
+            let mut left = String::new();
+            node.read_to_string(&mut left).await.unwrap();
+            assert_eq!(left, first);
+        }
+    }
+
+    #[tokio::test]
+    async fn connection_goes_on_in_another_runtime() {
+        let (node, mut router) = connection(b"ping").await;
+        let other = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let mut node = hand_over(node, other.handle()).unwrap();
+        let serving = thread::spawn(move || {
+            other.block_on(async {
+                let mut bytes = [0; 4];
+                node.read_exact(&mut bytes).await.unwrap();
+                node.write_all(&bytes).await.unwrap();
+            });
+        });
+        let mut bytes = [0; 4];
+        router.read_exact(&mut bytes).await.unwrap();
+        assert_eq!(&bytes, b"ping");
+        serving.join().unwrap();
+    }
+}
