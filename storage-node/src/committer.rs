@@ -150,6 +150,7 @@ impl Committer {
     async fn commit_group(&self, jobs: &mut Vec<CommitJob>) -> Result<u64, StoreError> {
         let started = Instant::now();
         let (added, stats) = self.journal_group(jobs)?;
+        self.metrics.observe_commit(&stats, started.elapsed());
         let group = jobs.get_mut(..added).unwrap_or_default();
         for job in group.iter() {
             if let Some((ticket, _)) = job.writes.last() {
@@ -160,7 +161,6 @@ impl Committer {
         // Answers leave before anything else is done.
         yield_now().await;
         self.store.apply_if_much()?;
-        self.metrics.observe_commit(&stats, started.elapsed());
         self.marks.note_found(self.store.applied());
         drop(jobs.drain(..added));
         self.limit_log(stats.log.bytes())?;

@@ -1,7 +1,7 @@
 //! The store: registers, replication log and the node's own records in one RocksDB.
 //!
-//! One commit is one write batch: registers, long values, log entries and horizons reach the disk together or not
-//! at all. It is durable in the journal before RocksDB has it in memory, and with it every reader. Commits are made by
+//! One commit is one record of the journal: registers, long values, log entries and horizons reach the disk together or
+//! not at all. RocksDB gets them later, and with it every reader: see [`Store::apply`]. Commits are made by
 //! one thread; reads by any. A commit that fails poisons the store: what reached the disk is not known any more, so
 //! nothing is written or answered after it (see Rebello et al., "Can Applications Recover from fsync Failures?",
 //! USENIX ATC 2020).

@@ -150,6 +150,7 @@ impl Slice<'_> {
 }
 
 /// The table that fills, and the one that is being written.
+#[derive(Default)]
 pub(super) struct Unapplied {
     filling: Mutex<Filling>,
     /// Taken by whoever writes a table, so that tables reach the database in their order. What the database refused
@@ -180,12 +181,6 @@ pub(super) enum Applied {
     All,
     /// The database has no room for it.
     Refused,
-}
-
-impl Default for Unapplied {
-    fn default() -> Self {
-        Self { filling: Mutex::default(), leaving: Mutex::default(), applied: AtomicU64::new(0) }
-    }
 }
 
 impl Unapplied {
