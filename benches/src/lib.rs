@@ -33,6 +33,7 @@ pub fn register(accepted: Ballot, value_bytes: usize, rounds: u64) -> Register {
     Register {
         accepted,
         version: Version { ballot: accepted, index: 0 },
+        lag_ms: 0,
         content: Content::Live(Value { bytes: Bytes::from(vec![b'x'; value_bytes]), ..Value::default() }),
         expires_at: None,
         history: History::from_parts(

@@ -7,6 +7,7 @@
 use crate::ballot::Ballot;
 use crate::ids::OpId;
 use crate::operation::Outcome;
+use crate::round::HeadStart;
 
 /// How much history a register carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,11 +33,14 @@ impl HistoryLimits {
     /// floor passed its birth meanwhile, nobody could tell it from one that was applied and forgotten. So what was
     /// recorded that recently is kept beyond the usual number.
     ///
-    /// So are rounds: a router that loses a race for a key has to come again before the round in which it lost is
+    /// A round's ballot may have the time of [`crate::HeadStart::AGE_MS_MAX`] ago. Rounds are kept for as long and the
+    /// time that a request may take: a round that was refused for its old ballot can be told from an applied one.
+    ///
+    /// Recent ones are kept beyond the usual number too: a router that loses a race for a key has to come again before the round in which it lost is
     /// forgotten, and its rivals may make two thousand rounds a second meanwhile.
     pub const STANDARD: Self = Self {
         rounds_max: 256,
-        rounds_age_ms_max: 10_000,
+        rounds_age_ms_max: 15_000,
         ops_max: 1_024,
         ops_kept: 128,
         ops_recent_ms: 5_000,
@@ -53,6 +57,7 @@ impl HistoryLimits {
 const _: () = assert!(HistoryLimits::KEYED_OPS_PER_ROUND <= HistoryLimits::STANDARD.ops_kept);
 const _: () = assert!(HistoryLimits::STANDARD.ops_kept <= HistoryLimits::STANDARD.ops_max);
 const _: () = assert!(HistoryLimits::ROUNDS_KEPT <= HistoryLimits::STANDARD.rounds_max);
+const _: () = assert!(HistoryLimits::STANDARD.rounds_age_ms_max >= HeadStart::AGE_MS_MAX + 5_000);
 
 impl Default for HistoryLimits {
     fn default() -> Self {
@@ -253,7 +258,7 @@ mod tests {
     fn rounds_older_than_the_limit_raise_the_floor() {
         let mut history = History::default();
         history.push_round(ballot(1), ballot(2), &HistoryLimits::STANDARD);
-        history.push_round(ballot(2), ballot(10_002), &HistoryLimits::STANDARD);
+        history.push_round(ballot(2), ballot(15_002), &HistoryLimits::STANDARD);
         assert_eq!(history.rounds(), [ballot(2)]);
         assert_eq!(history.rounds_floor(), ballot(1));
     }

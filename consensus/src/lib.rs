@@ -13,6 +13,7 @@ mod ids;
 mod key;
 mod key_map;
 mod message;
+mod number_map;
 mod operation;
 mod outbox;
 mod promise;

@@ -79,6 +79,9 @@ pub trait PromiseTable: Debug {
     /// Forgets the promise for a key: its accepted ballot says as much by now.
     fn remove(&mut self, key_hash: u64, key: &Key);
 
+    /// Drops promises below `before`, some at each call, and raises floors to what was dropped. A table need not.
+    fn forget_before(&mut self, _before: Ballot) {}
+
     /// Promises held.
     fn len(&self) -> usize;
 
@@ -103,8 +106,8 @@ pub struct PromiseLimits {
 impl PromiseLimits {
     /// What a promise is counted for beside its key's bytes: the entry and the table around it.
     pub const ENTRY_BYTES: usize = 160;
-    /// The limits of the product: at most 32 MiB for each shard.
-    pub const STANDARD: Self = Self { stripes: 256, stripe_bytes_max: 128 * 1024 };
+    /// The limits of the product: at most 8 MiB for each shard.
+    pub const STANDARD: Self = Self { stripes: 128, stripe_bytes_max: 64 * 1024 };
 }
 
 const _: () =
@@ -121,6 +124,8 @@ impl Default for PromiseLimits {
 pub struct StripedPromises {
     stripes: Vec<Stripe>,
     stripe_bytes_max: usize,
+    /// The stripe that is looked through next for old promises.
+    next_looked_at: usize,
     dropped: u64,
 }
 
@@ -132,11 +137,14 @@ struct Stripe {
 }
 
 impl StripedPromises {
+    /// Stripes looked through at a time for old promises.
+    const LOOKED_AT: usize = 8;
+
     /// An empty table; at least one stripe is made.
     #[must_use]
     pub fn new(limits: PromiseLimits) -> Self {
         let stripes = vec![Stripe::default(); limits.stripes.max(1)];
-        Self { stripes, stripe_bytes_max: limits.stripe_bytes_max, dropped: 0 }
+        Self { stripes, stripe_bytes_max: limits.stripe_bytes_max, next_looked_at: 0, dropped: 0 }
     }
 
     /// The hash is mixed first: shards are slices of it too, and a shard's keys should fill all of its stripes.
@@ -181,6 +189,15 @@ impl PromiseTable for StripedPromises {
         }
     }
 
+    fn forget_before(&mut self, before: Ballot) {
+        for _ in 0..Self::LOOKED_AT.min(self.stripes.len()) {
+            self.next_looked_at = (self.next_looked_at + 1) % self.stripes.len();
+            if let Some(stripe) = self.stripes.get_mut(self.next_looked_at) {
+                stripe.drop_where(|ballot| ballot < before);
+            }
+        }
+    }
+
     fn len(&self) -> usize {
         self.stripes.iter().map(|stripe| stripe.promises.len()).sum()
     }
@@ -212,9 +229,19 @@ impl Stripe {
         let mut ballots: Vec<Ballot> = self.promises.iter().map(|(_, promise)| promise.ballot).collect();
         let quarter = ballots.len() / 4;
         let (_, &mut highest_dropped, _) = ballots.select_nth_unstable(quarter);
-        self.floor = self.floor.max(highest_dropped);
-        self.promises.retain(|_, promise| promise.ballot > highest_dropped);
-        self.bytes = self.promises.iter().map(|(key, _)| cost(key)).sum();
+        self.drop_where(|ballot| ballot <= highest_dropped);
+    }
+
+    fn drop_where(&mut self, is_dropped: impl Fn(Ballot) -> bool) {
+        let Self { floor, promises, bytes } = self;
+        promises.retain(|key, promise| {
+            let dropped = is_dropped(promise.ballot);
+            if dropped {
+                *floor = (*floor).max(promise.ballot);
+                *bytes -= cost(key);
+            }
+            !dropped
+        });
     }
 }
 
@@ -272,6 +299,25 @@ mod tests {
         assert_eq!(table.floor(0), ballot(94), "the highest of 92, 93 and 94");
         assert_eq!(table.get(0, &key(8)), None, "the newest may be among them: its floor keeps the promise");
         assert_eq!(table.get(0, &key(5)), Some(promise(95)));
+    }
+
+    #[test]
+    fn table_forgets_what_is_old_and_keeps_its_word() {
+        let mut table = StripedPromises::new(PromiseLimits { stripes: 16, ..PromiseLimits::STANDARD });
+        for number in 0..64 {
+            table.insert(number << 58, &key(number), promise(100 + number));
+        }
+        table.forget_before(ballot(132));
+        assert!((32..64).contains(&table.len()), "some at each call");
+        table.forget_before(ballot(132));
+        assert_eq!((table.len(), table.dropped()), (32, 0));
+        for number in 0..64 {
+            let held = table.get(number << 58, &key(number)).map_or(Ballot::ZERO, |promise| promise.ballot);
+            let floor = table.floor(number << 58);
+            assert!(held.max(floor) >= ballot(100 + number), "{number}");
+            assert!(floor < ballot(132), "not above what was promised");
+        }
+        assert!(table.stripes.iter().all(|stripe| stripe.bytes < stripe.promises.len() * 200 + 1));
     }
 
     #[test]

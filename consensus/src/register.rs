@@ -92,6 +92,9 @@ pub struct Register {
     pub accepted: Ballot,
     /// The last change: the ETag.
     pub version: Version,
+    /// How long after its ballot's time that change was made, in milliseconds. A round that begins at its Accept has a
+    /// ballot of a while before; for any other it is zero.
+    pub lag_ms: u32,
     /// The value, if any.
     pub content: Content,
     /// When the value ends, in unix milliseconds; `None` for a value without an end and for a tombstone.
@@ -108,10 +111,17 @@ impl Register {
         Self {
             accepted: Ballot::ZERO,
             version: Version::ZERO,
+            lag_ms: 0,
             content: Content::Tombstone,
             expires_at: None,
             history: History::with_floor(purge_floor),
         }
+    }
+
+    /// When the last change was made, in unix milliseconds, by the clock of the router that made it.
+    #[must_use]
+    pub fn changed_ms(&self) -> u64 {
+        self.version.ballot.hlc.millis().saturating_add(self.lag_ms.into())
     }
 
     /// Bytes of memory that value, media type and history take.
@@ -144,6 +154,7 @@ impl Register {
         Self {
             accepted: self.accepted,
             version: self.version,
+            lag_ms: self.lag_ms,
             content,
             expires_at: self.expires_at,
             history: self.history.clone(),
@@ -162,6 +173,7 @@ impl Register {
         Self {
             accepted: self.accepted,
             version: self.version,
+            lag_ms: self.lag_ms,
             content: self.content.clone(),
             expires_at: self.expires_at,
             history: History::default(),

@@ -74,7 +74,8 @@ impl Kept {
         let proposed = self.proposed.take().filter(|_| one_word && chosen.is_some());
         let left = match proposed {
             Some((register, next)) => {
-                Some(HeadStart { ballot: Ballot::new(next, register.accepted.proposer), register })
+                let ballot = Ballot::new(next, register.accepted.proposer);
+                Some(HeadStart { ballot, register, guessed: false })
             }
             None => chosen.and_then(Round::take_head_start),
         };

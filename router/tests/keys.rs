@@ -3,9 +3,13 @@
 
 mod support;
 
+use std::collections::BTreeSet;
+
+use roundtable_common::wire::{BATCH_PATH, DURABLE_BATCH_PATH};
 use roundtable_consensus::{DiskSpace, StorageId};
 use support::TestCluster;
 use support::client::Answer;
+use support::node::TestNode;
 use uuid::Uuid;
 
 fn assert_problem(answer: &Answer, status: u16, code: &str, outcome: &str) {
@@ -49,6 +53,18 @@ async fn value_goes_in_and_comes_out_with_its_headers() {
         "not_found",
         "not_applied",
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn accepts_and_nothing_else_travel_where_nodes_commit() {
+    let cluster = TestCluster::start("").await;
+    let client = &cluster.client;
+    for value in [&b"one"[..], b"two"] {
+        assert!(matches!(client.put("/v1/kv/a", value).await.status, 201 | 204));
+        assert_eq!(client.get("/v1/kv/a").await.text(), std::str::from_utf8(value).unwrap());
+    }
+    let came: BTreeSet<(String, bool)> = cluster.nodes.iter().flat_map(TestNode::came).collect();
+    assert_eq!(came, [(BATCH_PATH.to_owned(), false), (DURABLE_BATCH_PATH.to_owned(), true)].into());
 }
 
 #[tokio::test(flavor = "multi_thread")]

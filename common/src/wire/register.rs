@@ -13,8 +13,8 @@ use super::writer::{Writer, when};
 /// The largest value in bytes.
 pub const VALUE_BYTES_MAX: usize = 16 << 20;
 
-/// Accepted ballot, version, expiry, lengths: what a register takes without value and history.
-const HEAD_BYTES_MAX: usize = 1 + 16 + 20 + 8 + 1 + 4;
+/// Accepted ballot, version, lag, expiry, lengths: what a register takes without value and history.
+const HEAD_BYTES_MAX: usize = 1 + 16 + 20 + 4 + 8 + 1 + 4;
 
 mod flag {
     /// There is a value.
@@ -28,8 +28,10 @@ mod flag {
     pub(super) const OWN_VERSION: u8 = 8;
     /// There is a history.
     pub(super) const HISTORY: u8 = 16;
+    /// The last change was made later than its ballot's time.
+    pub(super) const LAGS: u8 = 32;
     /// All that this version defines.
-    pub(super) const KNOWN: u8 = 31;
+    pub(super) const KNOWN: u8 = 63;
 }
 
 /// Bytes that a register takes, about: enough to reserve memory by.
@@ -66,12 +68,16 @@ pub(super) fn write(writer: &mut Writer<'_>, register: &Register) {
     writer.u8(content_flag
         | when(register.expires_at.is_some(), flag::EXPIRES)
         | when(own_version, flag::OWN_VERSION)
-        | when(has_history, flag::HISTORY));
+        | when(has_history, flag::HISTORY)
+        | when(register.lag_ms > 0, flag::LAGS));
     write_ballot(writer, register.accepted);
     if !own_version {
         write_ballot(writer, register.version.ballot);
     }
     writer.u32(register.version.index);
+    if register.lag_ms > 0 {
+        writer.u32(register.lag_ms);
+    }
     if let Some(unix_ms) = register.expires_at {
         writer.u64(unix_ms);
     }
@@ -94,6 +100,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Register, WireError> {
     let ballot =
         if flags & flag::OWN_VERSION != 0 { accepted } else { read_ballot(reader, "version ballot")? };
     let version = Version { ballot, index: reader.u32("version index")? };
+    let lag_ms = if flags & flag::LAGS != 0 { reader.u32("lag of the change")? } else { 0 };
     let expires_at = if flags & flag::EXPIRES != 0 { Some(reader.u64("expiry")?) } else { None };
     let content = match flags & (flag::LIVE | flag::WITHHELD) {
         0 => Content::Tombstone,
@@ -106,7 +113,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Result<Register, WireError> {
     };
     let history =
         if flags & flag::HISTORY != 0 { history::read(reader, version.ballot)? } else { History::default() };
-    Ok(Register { accepted, version, content, expires_at, history })
+    Ok(Register { accepted, version, lag_ms, content, expires_at, history })
 }
 
 fn read_value(reader: &mut Reader<'_>) -> Result<Value, WireError> {

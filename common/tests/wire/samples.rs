@@ -84,6 +84,7 @@ fn register() -> Register {
     Register {
         accepted: ballot(100, 0x11),
         version,
+        lag_ms: 0x0203,
         content: live("value", "text/plain"),
         expires_at: Some(1_790_000_060_000),
         history: History::from_parts(rounds, ballot(40, 0x33), ops, Ballot::ZERO),
@@ -94,7 +95,7 @@ fn register() -> Register {
 fn plain() -> Register {
     let accepted = ballot(100, 0x11);
     let version = Version { ballot: accepted, index: 0 };
-    Register { accepted, version, content: live("v", ""), expires_at: None, history: History::default() }
+    Register { accepted, version, content: live("v", ""), ..Register::absent(Ballot::ZERO) }
 }
 
 fn register_bytes() -> Bytes {

@@ -68,10 +68,10 @@ fn history() -> impl Strategy<Value = History> {
 }
 
 pub(crate) fn register() -> impl Strategy<Value = Register> {
-    (ballot(), option::of(version()), content(), option::of(any::<u64>()), history()).prop_map(
-        |(accepted, version, content, expires_at, history)| {
+    (ballot(), option::of(version()), any::<u32>(), content(), option::of(any::<u64>()), history()).prop_map(
+        |(accepted, version, lag_ms, content, expires_at, history)| {
             let version = version.unwrap_or(Version { ballot: accepted, index: 1 });
-            Register { accepted, version, content, expires_at, history }
+            Register { accepted, version, lag_ms, content, expires_at, history }
         },
     )
 }

@@ -51,6 +51,8 @@ pub struct RoundContext<'a> {
     pub ballot: Ballot,
     /// Unix milliseconds for the judgement of expiry; never beyond the ballot's own time.
     pub judge_ms: u64,
+    /// How long after the ballot's time the operations are applied, in milliseconds: [`Register::lag_ms`] of a change.
+    pub lag_ms: u32,
     /// How much history the register carries on.
     pub limits: &'a HistoryLimits,
 }
@@ -108,6 +110,7 @@ struct State<'a> {
     context: RoundContext<'a>,
     found: &'a Register,
     version: Version,
+    lag_ms: u32,
     content: Content,
     expires_at: Option<u64>,
     changes: u32,
@@ -125,6 +128,7 @@ impl<'a> State<'a> {
             context,
             found,
             version: found.version,
+            lag_ms: found.lag_ms,
             content: found.content.clone(),
             expires_at: found.expires_at,
             changes: 0,
@@ -238,6 +242,7 @@ impl<'a> State<'a> {
         let state = Register {
             accepted: self.context.ballot,
             version: self.version,
+            lag_ms: self.lag_ms,
             content: self.content.clone(),
             expires_at: self.expires_at,
             history: History::default(),
@@ -255,6 +260,7 @@ impl<'a> State<'a> {
         assert!(version > self.version, "versions strictly increase");
         self.changes += 1;
         self.version = version;
+        self.lag_ms = self.context.lag_ms;
         self.content = content;
         self.expires_at = expires_at;
         version
@@ -264,7 +270,7 @@ impl<'a> State<'a> {
         if matches!(self.content, Content::Withheld { .. }) {
             return Err(NeedsValue);
         }
-        let Self { context, found, version, content, expires_at, changes, records } = self;
+        let Self { context, found, version, lag_ms, content, expires_at, changes, records } = self;
         let mut history = found.history.clone();
         if changes > 0 {
             history.push_round(found.version.ballot, context.ballot, context.limits);
@@ -272,7 +278,7 @@ impl<'a> State<'a> {
         if changes > 0 || !records.is_empty() {
             history.push_ops(records, context.ballot, context.limits);
         }
-        Ok(Register { accepted: context.ballot, version, content, expires_at, history })
+        Ok(Register { accepted: context.ballot, version, lag_ms, content, expires_at, history })
     }
 }
 

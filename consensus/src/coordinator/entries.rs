@@ -1,12 +1,12 @@
 //! The keys that something is under way for, each under a number: what happens to one is told by number, so that a
 //! key's bytes are looked up once a request and not once an event.
 
-use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use super::entry::Entry;
 use crate::key::Key;
 use crate::key_map::KeyMap;
+use crate::number_map::NumberMap;
 
 /// Names an entry. An entry that went and came back has another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,8 +23,8 @@ pub(super) struct HashedKey {
 #[derive(Debug)]
 pub(super) struct Entries {
     ids: KeyMap<EntryId>,
-    /// Boxed: they are large, and come and go with every request.
-    standing: BTreeMap<EntryId, Box<Entry>>,
+    /// By the numbers of their ids. Boxed: they are large, and come and go with every request.
+    standing: NumberMap<Box<Entry>>,
     next_id: u64,
     /// What the keys' hashes begin with: nobody outside knows it, so nobody can choose keys of one hash.
     hash_seed: u64,
@@ -32,7 +32,7 @@ pub(super) struct Entries {
 
 impl Entries {
     pub(super) fn new(hash_seed: u64) -> Self {
-        Self { ids: KeyMap::default(), standing: BTreeMap::new(), next_id: 0, hash_seed }
+        Self { ids: KeyMap::default(), standing: NumberMap::default(), next_id: 0, hash_seed }
     }
 
     /// The key's entry; one is made if there is none.
@@ -44,27 +44,27 @@ impl Entries {
         let id = EntryId(self.next_id);
         self.next_id += 1;
         self.ids.insert_new(hash, key.clone(), id);
-        self.standing.insert(id, Box::new(make(HashedKey { key, hash })));
+        self.standing.insert_new(id.0, Box::new(make(HashedKey { key, hash })));
         id
     }
 
     pub(super) fn get(&self, id: EntryId) -> Option<&Entry> {
-        self.standing.get(&id).map(|entry| &**entry)
+        self.standing.get(id.0).map(|entry| &**entry)
     }
 
     pub(super) fn get_mut(&mut self, id: EntryId) -> Option<&mut Entry> {
-        self.standing.get_mut(&id).map(|entry| &mut **entry)
+        self.standing.get_mut(id.0).map(|entry| &mut **entry)
     }
 
     pub(super) fn remove(&mut self, id: EntryId) {
-        if let Some(entry) = self.standing.remove(&id) {
+        if let Some(entry) = self.standing.remove(id.0) {
             self.ids.remove(entry.key.hash, &entry.key.key);
         }
     }
 
-    /// All of them in the order of their coming.
+    /// All of them in no order; their ids tell the order of their coming.
     pub(super) fn iter(&self) -> impl Iterator<Item = (EntryId, &Entry)> {
-        self.standing.iter().map(|(id, entry)| (*id, &**entry))
+        self.standing.iter().map(|(number, entry)| (EntryId(number), &**entry))
     }
 
     pub(super) fn values_mut(&mut self) -> impl Iterator<Item = &mut Entry> {
@@ -73,7 +73,7 @@ impl Entries {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.standing.is_empty() && self.ids.is_empty()
+        self.standing.len() == 0 && self.ids.is_empty()
     }
 
     fn hash(&self, key: &Key) -> u64 {

@@ -26,6 +26,8 @@ pub(super) struct RunningRead {
 pub(super) struct RunningRound {
     pub(super) round: Round,
     pub(super) hedge_at_us: u64,
+    /// It began at its Accept, on a head start that was a guess.
+    pub(super) on_guess: bool,
 }
 
 /// One key with something under way or waiting.

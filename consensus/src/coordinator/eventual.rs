@@ -35,7 +35,7 @@ impl EventualRead {
 impl Coordinator {
     /// Asks the next replica, usable ones first. When all were asked and none can answer any more, it is over.
     pub(super) fn ask_eventual(&mut self, now: Now, token: Token, out: &mut Effects) {
-        let Some(Waits::Eventual(eventual)) = self.clients.get_mut(&token).map(|client| &mut client.waits)
+        let Some(Waits::Eventual(eventual)) = self.clients.get_mut(token.0).map(|client| &mut client.waits)
         else {
             return;
         };
@@ -73,7 +73,7 @@ impl Coordinator {
     }
 
     pub(super) fn on_eventual_lost(&mut self, now: Now, token: Token, node: NodeIndex, out: &mut Effects) {
-        let Some(Waits::Eventual(eventual)) = self.clients.get_mut(&token).map(|client| &mut client.waits)
+        let Some(Waits::Eventual(eventual)) = self.clients.get_mut(token.0).map(|client| &mut client.waits)
         else {
             return;
         };
@@ -86,10 +86,11 @@ impl Coordinator {
 
     /// A node became unusable: what waits for it asks another, and takes its late answer still.
     pub(super) fn hedge_eventual(&mut self, now: Now, node: NodeIndex, out: &mut Effects) {
-        let waiting: Vec<Token> = (self.clients.iter())
+        let mut waiting: Vec<Token> = (self.clients.iter())
             .filter(|(_, client)| matches!(&client.waits, Waits::Eventual(read) if read.counts_on(node)))
-            .map(|(token, _)| *token)
+            .map(|(number, _)| Token(number))
             .collect();
+        waiting.sort_unstable();
         for token in waiting {
             self.ask_eventual(now, token, out);
         }

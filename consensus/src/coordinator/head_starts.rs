@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::entries::HashedKey;
+use super::guesses::Guesses;
 use crate::ballot::Ballot;
 use crate::key::Key;
 use crate::key_map::KeyMap;
@@ -22,6 +23,8 @@ pub(super) struct HeadStarts {
     /// In the order of their coming, those that were used or replaced included.
     order: VecDeque<Place>,
     bytes: usize,
+    /// What became of those that were asked for on a guess.
+    pub(super) guesses: Guesses,
 }
 
 #[derive(Debug)]
@@ -40,7 +43,7 @@ struct Held {
 
 impl HeadStarts {
     pub(super) fn new() -> Self {
-        Self { held: KeyMap::default(), order: VecDeque::new(), bytes: 0 }
+        Self { held: KeyMap::default(), order: VecDeque::new(), bytes: 0, guesses: Guesses::new() }
     }
 
     /// Keeps one in place of the key's older one.
@@ -81,9 +84,12 @@ impl HeadStarts {
             if standing.is_some_and(|held| self.bytes <= bytes_max && held.head_start.is_current(now_ms)) {
                 break;
             }
-            if let Some(dropped) = standing.map(|held| held.bytes) {
-                self.bytes -= dropped;
+            if let Some((bytes, guessed)) = standing.map(|held| (held.bytes, held.head_start.guessed)) {
+                self.bytes -= bytes;
                 self.held.remove(*key_hash, key);
+                if guessed {
+                    self.guesses.was_useless();
+                }
             }
             self.order.pop_front();
         }
@@ -112,7 +118,7 @@ mod tests {
     fn head_start(ms: u64, value: &'static [u8]) -> HeadStart {
         let content = Content::Live(Value { bytes: value.into(), ..Value::default() });
         let ballot = Ballot::new(Hlc::from_millis(ms), ProposerId(1));
-        HeadStart { ballot, register: Register { content, ..Register::absent(Ballot::ZERO) } }
+        HeadStart { ballot, register: Register { content, ..Register::absent(Ballot::ZERO) }, guessed: true }
     }
 
     #[test]
@@ -136,7 +142,7 @@ mod tests {
         }
         assert_eq!(table.take(&key(0), &replicas(0)), None);
         assert!(table.take(&key(9), &replicas(0)).is_some());
-        table.insert(6_500, &key(20), replicas(0), head_start(6_400, b"v"), room);
+        table.insert(11_500, &key(20), replicas(0), head_start(11_400, b"v"), room);
         assert_eq!((table.held.len(), table.order.len()), (1, 1), "the others' time is over");
     }
 

@@ -12,6 +12,7 @@
 mod entries;
 mod entry;
 mod eventual;
+mod guesses;
 mod head_starts;
 mod interface;
 mod pace;
@@ -38,6 +39,7 @@ use crate::clock::HybridClock;
 use crate::ids::{NodeIndex, PartitionId};
 use crate::key::Key;
 use crate::message::{Reply, Request, RequestBody};
+use crate::number_map::NumberMap;
 use crate::operation::{Answer, Change, Operation};
 use crate::rng::Rng;
 use crate::round::{Slot, Step, Token};
@@ -54,12 +56,13 @@ pub struct Coordinator {
     pace: Pace,
     entries: Entries,
     head_starts: HeadStarts,
-    clients: BTreeMap<Token, Client>,
+    /// By the numbers of their tokens.
+    clients: NumberMap<Client>,
     /// Bytes of keys and values that `clients` stand for.
     held_bytes: usize,
     deadlines: BTreeSet<(u64, Token)>,
     timers: BTreeSet<(u64, EntryId)>,
-    requests: BTreeMap<u64, Sent>,
+    requests: NumberMap<Sent>,
     next_request: u64,
     next_serial: u64,
     unusable: BTreeSet<NodeIndex>,
@@ -131,11 +134,11 @@ impl Coordinator {
             pace: Pace::new(),
             entries,
             head_starts: HeadStarts::new(),
-            clients: BTreeMap::new(),
+            clients: NumberMap::default(),
             held_bytes: 0,
             deadlines: BTreeSet::new(),
             timers: BTreeSet::new(),
-            requests: BTreeMap::new(),
+            requests: NumberMap::default(),
             next_request: 0,
             next_serial: 0,
             unusable: BTreeSet::new(),
@@ -213,13 +216,14 @@ impl Coordinator {
     fn admit(&mut self, token: Token, client: Client) {
         self.deadlines.insert((client.deadline_us, token));
         self.held_bytes += client.bytes;
-        assert!(self.clients.insert(token, client).is_none(), "a token names one request");
+        assert!(self.clients.get(token.0).is_none(), "a token names one request");
+        self.clients.insert_new(token.0, client);
     }
 
     /// Takes a node's reply. Replies to messages that no longer matter are ignored.
     pub fn on_reply(&mut self, now: Now, from: NodeIndex, node_ms: u64, reply: Reply, out: &mut Effects) {
         self.observe_clock(now, from, node_ms);
-        let Some(sent) = self.requests.remove(&reply.id) else { return };
+        let Some(sent) = self.requests.remove(reply.id) else { return };
         match sent.purpose {
             Purpose::Round(id, ballot, step) => {
                 if step == Step::Prepare {
@@ -241,7 +245,7 @@ impl Coordinator {
 
     /// Learns that a message was not sent, or that its reply will never come.
     pub fn on_lost(&mut self, now: Now, to: NodeIndex, request_id: u64, out: &mut Effects) {
-        let Some(sent) = self.requests.remove(&request_id) else { return };
+        let Some(sent) = self.requests.remove(request_id) else { return };
         match sent.purpose {
             Purpose::Round(id, ballot, step) => {
                 self.with_round(now, id, ballot, out, |round, now_ms, usable, output| {
@@ -262,10 +266,11 @@ impl Coordinator {
         if !changed {
             return;
         }
-        let affected: Vec<EntryId> = (self.entries.iter())
+        let mut affected: Vec<EntryId> = (self.entries.iter())
             .filter(|(_, entry)| entry.replicas.members().contains(&node))
             .map(|(id, _)| id)
             .collect();
+        affected.sort_unstable();
         for id in affected {
             if usable && let Some(entry) = self.entries.get_mut(id) {
                 entry.retry_at_us = None;
@@ -342,13 +347,13 @@ impl Coordinator {
     ) {
         self.next_request += 1;
         let id = self.next_request;
-        self.requests.insert(id, Sent { purpose, sent_us: now.mono_us });
+        self.requests.insert_new(id, Sent { purpose, sent_us: now.mono_us });
         let Route { partition, done } = route;
         out.sends.push((node, Request { id, partition, done, key, body }));
     }
 
     fn answer(&mut self, token: Token, answer: Result<Answer, Failure>, out: &mut Effects) {
-        if let Some(client) = self.clients.remove(&token) {
+        if let Some(client) = self.clients.remove(token.0) {
             self.deadlines.remove(&(client.deadline_us, token));
             self.held_bytes -= client.bytes;
             out.answers.push((token, answer));

@@ -37,39 +37,44 @@ impl Coordinator {
             slots,
             want_value: std::mem::take(&mut entry.want_value),
             next: (next.proposer == ballot.proposer).then_some(next.hlc),
+            guesses: self.head_starts.guesses.may_try(),
         };
         self.stats.rounds += 1;
         let head_start = self.head_starts.take(&entry.key, &entry.replicas);
         let mut output = RoundOutput::default();
-        let round = self.begin(now, plan, head_start, &mut output);
+        let (round, on_guess) = self.begin(now, plan, head_start, &mut output);
         let ballot = round.ballot();
         let hedge_at_us = now.mono_us + self.hedge_after_us();
         if let Some(entry) = self.entries.get_mut(id) {
-            entry.round = Some(RunningRound { round, hedge_at_us });
+            entry.round = Some(RunningRound { round, hedge_at_us, on_guess });
         }
         self.send_round(now, id, ballot, output.sends, out);
     }
 
-    /// Begins a round at its Accept, if the last one left a head start that still counts, or at its Prepare.
+    /// Begins a round at its Accept, if the last one left a head start that still counts, or at its Prepare. Tells
+    /// whether that rests on a guess.
     fn begin(
         &mut self,
         now: Now,
         plan: RoundPlan,
         head_start: Option<HeadStart>,
         output: &mut RoundOutput,
-    ) -> Round {
+    ) -> (Round, bool) {
         let usable = |node: NodeIndex| !self.unusable.contains(&node);
         let now_ms = self.clock.now_ms(now.wall_ms);
         let current = head_start.filter(|head_start| {
             head_start.ballot.proposer == self.clock.proposer() && head_start.is_current(now_ms)
         });
-        let Some(head_start) = current else { return Round::start(plan, usable, output) };
+        let Some(head_start) = current else { return (Round::start(plan, usable, output), false) };
         match Round::start_at_accept(plan, &head_start, now_ms, usable, output) {
             Ok(round) => {
                 self.stats.one_trip_rounds += 1;
-                round
+                if head_start.guessed {
+                    self.head_starts.guesses.was_useful();
+                }
+                (round, head_start.guessed)
             }
-            Err(plan) => Round::start(plan, usable, output),
+            Err(plan) => (Round::start(plan, usable, output), false),
         }
     }
 
@@ -138,13 +143,17 @@ impl Coordinator {
         self.stats.rounds_failed += 1;
         if let Some(told) = reason.outbid {
             self.stats.rounds_outbid += 1;
+            let running = self.entries.get(id).and_then(|entry| entry.round.as_ref());
+            if running.is_some_and(|running| running.on_guess) {
+                self.head_starts.guesses.was_refused();
+            }
             self.clock.outbid(now.wall_ms, told);
         }
         if let Some(limit_ms) = reason.skew_limit_ms {
             self.stats.clock_pull_backs += 1;
             self.clock.pull_back(now.wall_ms, limit_ms);
         }
-        slots.retain(|slot| self.clients.contains_key(&slot.token));
+        slots.retain(|slot| self.clients.get(slot.token.0).is_some());
         let mut refused = Vec::new();
         slots.retain(|slot| match self.hopeless(id, slot, reason) {
             Some(failure) => {

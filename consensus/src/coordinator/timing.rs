@@ -26,7 +26,7 @@ impl Coordinator {
     }
 
     fn on_deadline(&mut self, now: Now, token: Token, out: &mut Effects) {
-        let Some(client) = self.clients.get(&token) else { return };
+        let Some(client) = self.clients.get(token.0) else { return };
         let reads = client.reads;
         let id = match &client.waits {
             Waits::Entry(id) => *id,
@@ -112,7 +112,7 @@ impl Coordinator {
             return;
         }
         let waited_us = |token: &Token| {
-            self.clients.get(token).map_or(0, |client| now.mono_us.saturating_sub(client.submitted_us))
+            self.clients.get(token.0).map_or(0, |client| now.mono_us.saturating_sub(client.submitted_us))
         };
         let refused: Vec<Token> =
             entry.never_sent().filter(|token| waited_us(token) >= self.config.patience_us).collect();

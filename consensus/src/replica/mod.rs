@@ -42,6 +42,7 @@ use crate::key::Key;
 use crate::message::{Rejection, Reply, ReplyBody, Request, RequestBody};
 use crate::promise::{Head, Promise, PromiseTable};
 use crate::register::{Content, Register};
+use crate::round::HeadStart;
 
 /// The acceptors of one shard.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -57,6 +58,10 @@ pub struct Replica<P> {
 }
 
 impl<P: PromiseTable> Replica<P> {
+    /// A promise is used as long after its ballot's time as a head start counts and a request takes; clocks may differ
+    /// by as much as a request takes.
+    const PROMISE_AGE_MS_MAX: u64 = HeadStart::AGE_MS_MAX + 2 * 5_000;
+
     /// The replica of a shard that was just opened. `horizon_on_disk` is the highest horizon found there, of any
     /// shard (keys may have belonged to another one before): every key counts as promised at it.
     ///
@@ -184,7 +189,11 @@ impl<P: PromiseTable> Replica<P> {
 
     /// Raises the horizon in the background, so that ballots of the next moment need not wait for it. To be called
     /// a few times a second; does nothing without traffic.
+    ///
+    /// Promises that nobody will use any more are forgotten, too: those of ballots over [`Self::PROMISE_AGE_MS_MAX`] old.
     pub fn tick(&mut self, now_ms: u64, out: &mut Handled) {
+        let before_ms = now_ms.saturating_sub(Self::PROMISE_AGE_MS_MAX);
+        self.promises.forget_before(Ballot::floor_of(Hlc::from_millis(before_ms)));
         if let Some(horizon) = self.horizon.raise_ahead(now_ms) {
             self.write_horizon(horizon, out);
         }

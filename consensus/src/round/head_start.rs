@@ -6,7 +6,7 @@
 //! promised) and begins with phase two.
 //!
 //! It is worth something for keys that one router keeps writing. The next ballot has the time at which the round
-//! before it began, and what is judged by ballots' times lags behind by the time between the two;
+//! before it began; the register tells by how much the change came later ([`Register::lag_ms`]).
 //! [`HeadStart::AGE_MS_MAX`] bounds that, and a key that is written rarely, or by many, takes the ordinary way.
 //!
 //! Source: Denis Rystsov, "CASPaxos: Replicated State Machines without logs", arXiv:1802.07000, section 2.2.1.
@@ -17,7 +17,7 @@ use super::{Phase, Round, RoundOutput, RoundPlan};
 use crate::apply::{Applied, Attempt, RoundContext, apply};
 use crate::ballot::Ballot;
 use crate::ids::NodeIndex;
-use crate::operation::Answer;
+use crate::operation::{Answer, ClientKey};
 use crate::quorum::Tally;
 use crate::register::Register;
 
@@ -28,24 +28,43 @@ pub struct HeadStart {
     pub ballot: Ballot,
     /// The register that the same majority accepted, its value perhaps withheld.
     pub register: Register,
+    /// It was asked for on a key that nobody had written lately.
+    pub guessed: bool,
+}
+
+/// What speaks for asking for a key's next ballot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Prospect {
+    /// The same proposer wrote the key lately, and it alone: the next write is likely to be its own, and soon.
+    Own,
+    /// Nobody wrote the key lately.
+    Unknown,
+    /// Another wrote it lately: that one's next round would void the promise, and a refused Accept is the cost.
+    Shared,
 }
 
 impl HeadStart {
-    /// How far a ballot's time may lie behind the present, in milliseconds: `Last-Modified` lags as far.
-    pub const AGE_MS_MAX: u64 = 5_000;
+    /// How far a ballot's time may lie behind the present, in milliseconds.
+    pub const AGE_MS_MAX: u64 = 10_000;
+    /// As far where a client's key is recorded under it: the record is forgotten as much earlier.
+    pub const KEYED_AGE_MS_MAX: u64 = 5_000;
 
-    /// Whether a round at `ballot` should ask for the next one too: the same proposer wrote the register that it found,
-    /// and lately, so the next is likely to come before the promise is too old; and nobody else changed the key
-    /// lately, so it is likely to be the same proposer's. Each promise that nobody uses stays in the replicas' tables,
-    /// and one that another proposer voids costs a refused Accept.
-    pub(super) fn is_worth_asking(found: &Register, ballot: Ballot) -> bool {
-        let is_recent =
-            |round: &Ballot| ballot.hlc.millis().saturating_sub(round.hlc.millis()) <= Self::AGE_MS_MAX;
+    /// Whether a round at `ballot`, which found this register, should ask for the next ballot too. Each promise that
+    /// nobody uses stays in the replicas' tables for a while.
+    pub(super) fn prospect(found: &Register, ballot: Ballot) -> Prospect {
+        let is_recent = |ms: u64| ballot.hlc.millis().saturating_sub(ms) <= Self::AGE_MS_MAX;
         let is_own = |round: &Ballot| round.proposer == ballot.proposer;
         let changes = [found.version.ballot].into_iter().chain(found.history.rounds().iter().rev().copied());
-        is_own(&found.accepted)
-            && is_recent(&found.accepted)
-            && changes.take_while(is_recent).all(|round| is_own(&round))
+        let mut recent = (changes.take_while(|round| is_recent(round.hlc.millis())))
+            .chain(Some(found.accepted).filter(|round| is_recent(round.hlc.millis())))
+            .filter(|round| !round.is_zero());
+        if !recent.all(|round| is_own(&round)) {
+            Prospect::Shared
+        } else if is_own(&found.accepted) && is_recent(found.accepted.hlc.millis().max(found.changed_ms())) {
+            Prospect::Own
+        } else {
+            Prospect::Unknown
+        }
     }
 
     /// Whether it may be used now, by the corrected clock: recent, and of a value that has not ended. An end is told
@@ -62,7 +81,7 @@ impl Round {
     ///
     /// # Errors
     /// Gives the plan back when the round has to begin with Prepare after all: an operation was born after the
-    /// ballot, the value's bytes are needed and withheld, or nothing would change. (A refusal that rests on phase
+    /// ballot, or has a client's key and the ballot is over [`HeadStart::KEYED_AGE_MS_MAX`] old, the value's bytes are needed and withheld, or nothing would change. (A refusal that rests on phase
     /// one alone writes nothing.) The head start must not be used again.
     pub fn start_at_accept(
         plan: RoundPlan,
@@ -72,15 +91,19 @@ impl Round {
         out: &mut RoundOutput,
     ) -> Result<Self, RoundPlan> {
         let ballot = head_start.ballot;
-        let born = plan
-            .slots
-            .iter()
-            .all(|slot| slot.proposal.operation.client_key.is_none_or(|key| key.birth_ballot() <= ballot));
-        let context =
-            RoundContext { ballot, judge_ms: now_ms.min(ballot.hlc.millis()), limits: &plan.limits };
-        if !born {
+        let age_ms = now_ms.saturating_sub(ballot.hlc.millis());
+        let in_time = |key: &ClientKey| key.birth_ballot() <= ballot && age_ms <= HeadStart::KEYED_AGE_MS_MAX;
+        let mut client_keys =
+            plan.slots.iter().filter_map(|slot| slot.proposal.operation.client_key.as_ref());
+        if !client_keys.all(in_time) {
             return Err(plan);
         }
+        let context = RoundContext {
+            ballot,
+            judge_ms: now_ms.min(ballot.hlc.millis()),
+            lag_ms: u32::try_from(age_ms).unwrap_or(u32::MAX),
+            limits: &plan.limits,
+        };
         let proposals = plan.slots.iter().map(|slot| &slot.proposal);
         let Ok(Applied { register, answers }) = apply(&head_start.register, context, proposals) else {
             return Err(plan);
@@ -96,6 +119,7 @@ impl Round {
             want_value: false,
             grows: false,
             next: next.filter(|next| *next > ballot.hlc),
+            guesses: false,
             slots,
             phase: Phase::Over,
             head_start: None,

@@ -121,6 +121,8 @@ pub struct Round {
     grows: bool,
     /// The reading of the next ballot, whose promise is asked for along with the Accept.
     next: Option<Hlc>,
+    /// It may be asked for, and from the Accept on: it was asked for, on a key that nobody had written lately.
+    guesses: bool,
     phase: Phase,
     /// What a chosen round leaves for the key's next one.
     head_start: Option<HeadStart>,
@@ -140,15 +142,17 @@ pub struct RoundPlan {
     /// Ask for the value's bytes even if no operation is known to need them.
     pub want_value: bool,
     /// The reading of this proposer's next ballot on the key, never used before: its promise is asked for along with
-    /// the Accept if the last round on the key was this proposer's too.
+    /// the Accept if the key was written lately by this proposer alone.
     pub next: Option<Hlc>,
+    /// It is also asked for if nobody wrote the key lately.
+    pub guesses: bool,
 }
 
 impl Round {
     /// Starts a round by asking the cheapest majority, `usable` nodes first, for promises; the first of them for
     /// the value's bytes too, if they are likely to be needed.
     pub fn start(plan: RoundPlan, usable: impl Fn(NodeIndex) -> bool, out: &mut RoundOutput) -> Self {
-        let RoundPlan { ballot, replicas, limits, slots, want_value, next } = plan;
+        let RoundPlan { ballot, replicas, limits, slots, want_value, next, guesses } = plan;
         let any = |is: fn(&Change) -> bool| slots.iter().any(|slot| is(&slot.proposal.operation.change));
         let mut round = Self {
             ballot,
@@ -157,6 +161,7 @@ impl Round {
             want_value: want_value || any(Change::wants_value),
             grows: any(Change::grows),
             next,
+            guesses,
             slots,
             phase: Phase::Prepare { asked: Vec::new(), tally: Tally::default() },
             head_start: None,

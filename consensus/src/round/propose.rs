@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::head_start::Prospect;
 use super::refusal::RoundFailure;
 use super::{HeadStart, Phase, Progress, Round, RoundOutput};
 use crate::apply::{Applied, Proposal, RoundContext, apply, refusal};
@@ -77,12 +78,14 @@ impl Round {
         let Phase::Fetch { found, .. } = &self.phase else {
             unreachable!("called with the register that was found");
         };
-        let context = RoundContext { ballot: self.ballot, judge_ms, limits: &self.limits };
+        let context = RoundContext { ballot: self.ballot, judge_ms, lag_ms: 0, limits: &self.limits };
         let Ok(Applied { register, answers }) = apply(found, context, self.slots.iter().map(|s| &s.proposal))
         else {
             return self.fetch_next(usable, out);
         };
-        self.next = self.next.filter(|_| HeadStart::is_worth_asking(found, self.ballot));
+        let prospect = HeadStart::prospect(found, self.ballot);
+        self.guesses &= prospect == Prospect::Unknown;
+        self.next = self.next.filter(|_| self.guesses || prospect == Prospect::Own);
         self.accept(register, answers, usable, out);
         Progress::Running
     }
@@ -142,7 +145,8 @@ impl Round {
             && self.replicas.is_quorum(|node| matches!(tally.get(node), Some(Ok(true))))
         {
             let ballot = Ballot::new(next, self.ballot.proposer);
-            self.head_start = Some(HeadStart { ballot, register: Arc::unwrap_or_clone(register) });
+            let register = Arc::unwrap_or_clone(register);
+            self.head_start = Some(HeadStart { ballot, register, guessed: self.guesses });
         }
         Progress::Chosen(std::mem::take(&mut self.slots).iter().map(|slot| slot.token).zip(answers).collect())
     }

@@ -120,6 +120,7 @@ impl Cluster {
             slots: operations.into_slots(),
             want_value: true,
             next: None,
+            guesses: false,
         };
         let tokens = plan.slots.iter().map(|slot| slot.token).collect();
         let mut out = RoundOutput::default();

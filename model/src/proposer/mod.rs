@@ -184,6 +184,7 @@ impl Proposer {
             slots,
             want_value: false,
             next: self.head_start.is_on().then(|| Hlc(ballot.hlc.0 + 1)),
+            guesses: self.head_start.is_on(),
         };
         self.words.clear();
         let mut out = RoundOutput::default();

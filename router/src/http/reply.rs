@@ -46,7 +46,7 @@ pub(crate) fn value_reply(register: &Register) -> Result<Response<Bytes>, Proble
             .unwrap_or_else(|_| HeaderValue::from_static("application/octet-stream")),
     };
     headers.insert(header::CONTENT_TYPE, content_type);
-    let changed_at = UNIX_EPOCH + Duration::from_millis(version.ballot.hlc.millis().min(HTTP_DATE_MS_MAX));
+    let changed_at = UNIX_EPOCH + Duration::from_millis(register.changed_ms().min(HTTP_DATE_MS_MAX));
     set_header(headers, header::LAST_MODIFIED, &httpdate::fmt_http_date(changed_at));
     if let Some(end) = register.expires_at {
         set_header(headers, EXPIRES, &end.to_string());

@@ -1,6 +1,6 @@
 //! A node whose replica and store live in memory. It can be frozen, as SIGSTOP would, and told to refuse.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -41,6 +41,8 @@ struct State {
     storage: StorageId,
     adopted: Option<Adopted>,
     disk: DiskSpace,
+    /// Where requests came, and whether they were Accepts.
+    came: BTreeSet<(String, bool)>,
 }
 
 impl TestNode {
@@ -58,6 +60,7 @@ impl TestNode {
             storage,
             adopted: None,
             disk: DiskSpace::Enough,
+            came: BTreeSet::new(),
         };
         let state = Arc::new(Mutex::new(state));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -97,6 +100,11 @@ impl TestNode {
         state.storage = storage;
     }
 
+    /// Where requests came, and whether they were Accepts.
+    pub(crate) fn came(&self) -> BTreeSet<(String, bool)> {
+        self.state.lock().unwrap().came.clone()
+    }
+
     /// How many registers it holds.
     pub(crate) fn register_count(&self) -> usize {
         self.state.lock().unwrap().registers.len()
@@ -108,15 +116,15 @@ async fn answer(
     mut frozen: watch::Receiver<bool>,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
-    let path = request.uri().path().to_owned();
+    let uri = request.uri().clone();
     let is_get = request.method() == "GET";
     let body = request.into_body().collect().await.unwrap().to_bytes();
     frozen.wait_for(|frozen| !frozen).await.unwrap();
     let mut state = state.lock().unwrap();
     let answer = if is_get {
         encode_hello(&state.hello())
-    } else if path == BATCH_PATH {
-        state.batch(body)
+    } else if uri.path() == BATCH_PATH {
+        state.batch(&uri.to_string(), body)
     } else {
         state.scan(body)
     };
@@ -151,8 +159,9 @@ impl State {
         }
     }
 
-    fn batch(&mut self, body: Bytes) -> Bytes {
+    fn batch(&mut self, path: &str, body: Bytes) -> Bytes {
         let (target, requests) = decode_requests(body).unwrap();
+        self.came.extend(requests.iter().map(|request| (path.to_owned(), request.body.is_durable())));
         let me = self.me();
         if let Err(refused) = target.check(&me) {
             return encode_refusal(&me, now_ms(), &refused);

@@ -184,16 +184,16 @@ impl Store {
     }
 
     /// Has what waits for the database written there by another thread when it is much; does it itself, at once, when
-    /// it is twice as much.
+    /// it is twice as much with what is being written.
     ///
     /// # Errors
     /// As [`Self::apply`].
     pub fn apply_if_much(&self) -> Result<(), StoreError> {
-        let bytes = self.unapplied.bytes();
-        if bytes >= 2 * self.unapplied_bytes_usual {
+        let waiting = self.unapplied.bytes();
+        if waiting.all >= 2 * self.unapplied_bytes_usual {
             self.apply()
         } else {
-            if bytes >= self.unapplied_bytes_usual {
+            if waiting.filling >= self.unapplied_bytes_usual {
                 self.journal().want_apply();
             }
             Ok(())

@@ -38,8 +38,8 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
-    /// Registers that may wait for the database before they are written there: a quarter of the memory for writes.
-    /// RocksDB has the half, and as much again may come while the database takes the first.
+    /// Registers that may wait for the database before they are written there: a quarter of the memory for writes. As
+    /// much again may come while the database takes the first.
     pub(super) fn unapplied_bytes_usual(&self) -> usize {
         self.write_buffer_bytes / 4
     }
@@ -55,8 +55,9 @@ pub(super) fn database_options(options: &StoreOptions, create: bool) -> Options 
     db.set_max_background_jobs(i32::from(options.background_jobs));
     // Files are written back while they are made: no burst of dirty pages delays a commit's sync.
     db.set_bytes_per_sync(MIB as u64);
-    // One limit over all column families; the largest is flushed when it is reached.
-    db.set_db_write_buffer_size(options.write_buffer_bytes / 2);
+    // One limit over all column families; the largest is flushed when it is nearly reached, and writes go on meanwhile.
+    // The rest of the memory for writes holds what waits for the database.
+    db.set_db_write_buffer_size(options.write_buffer_bytes / 8 * 3);
     db.set_max_open_files(open_files_max());
     db.set_max_log_file_size(16 * MIB);
     db.set_keep_log_file_num(4);

@@ -35,7 +35,7 @@ impl Store {
         };
         let sum = |property| [REGISTERS, VALUES, LOG, META].into_iter().map(|name| of(name, property)).sum();
         StoreStats {
-            unapplied_bytes: self.unapplied.bytes() as u64,
+            unapplied_bytes: self.unapplied.bytes().all as u64,
             memtable_bytes: columns::memtable_bytes(&self.db),
             table_bytes: sum(properties::LIVE_SST_FILES_SIZE),
             blob_bytes: self.blob_bytes(),

@@ -6,8 +6,9 @@
 //! start finds them in the journal. Whoever has to show everything, or needs the journal's room, writes the table into
 //! the database first.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rocksdb::{DB, WriteBatch};
@@ -91,14 +92,20 @@ impl Table {
         let Written { registers, log, horizons, others } = written;
         self.bytes += log.0.len();
         for (row, mut waiting) in registers {
-            let bytes = ENTRY_BYTES + row.len() + waiting.register.memory_bytes();
-            if let Some(replaced) = self.registers.get(&row) {
-                // What lies in the database is what the first of them replaces.
-                waiting.was_spilled = replaced.was_spilled;
-                self.bytes -= ENTRY_BYTES + row.len() + replaced.register.memory_bytes();
+            self.bytes += waiting.register.memory_bytes();
+            match self.registers.entry(row) {
+                Entry::Vacant(vacant) => {
+                    self.bytes += ENTRY_BYTES + vacant.key().len();
+                    vacant.insert(waiting);
+                }
+                Entry::Occupied(mut occupied) => {
+                    let replaced = occupied.get_mut();
+                    self.bytes -= replaced.register.memory_bytes();
+                    // What lies in the database is what the first of them replaces.
+                    waiting.was_spilled = replaced.was_spilled;
+                    *replaced = waiting;
+                }
             }
-            self.bytes += bytes;
-            self.registers.insert(row, waiting);
         }
         self.log.0.extend_from_slice(&log.0);
         self.horizons.extend(horizons);
@@ -156,6 +163,8 @@ pub(super) struct Unapplied {
     /// Taken by whoever writes a table, so that tables reach the database in their order. What the database refused
     /// stays here, to be written before the next.
     leaving: Mutex<Leaving>,
+    /// Bytes of the table that is being written.
+    leaving_bytes: AtomicUsize,
     /// All commits up to this one are in the database.
     applied: AtomicU64,
 }
@@ -172,6 +181,15 @@ struct Leaving {
     table: Option<(Table, u64)>,
     /// Why nothing is written any more.
     failed: Option<rocksdb::Error>,
+}
+
+/// How much waits for the database.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WaitingBytes {
+    /// In the table that fills.
+    pub(super) filling: usize,
+    /// With the table that is being written.
+    pub(super) all: usize,
 }
 
 /// How far the writing came.
@@ -193,8 +211,9 @@ impl Unapplied {
     }
 
     /// Bytes that wait.
-    pub(super) fn bytes(&self) -> usize {
-        self.filling().table.bytes
+    pub(super) fn bytes(&self) -> WaitingBytes {
+        let filling = self.filling().table.bytes;
+        WaitingBytes { filling, all: filling + self.leaving_bytes.load(Ordering::Relaxed) }
     }
 
     /// The last commit that is in the database with all before it.
@@ -217,6 +236,7 @@ impl Unapplied {
         let taken = {
             let mut filling = self.filling();
             let table = std::mem::take(&mut filling.table);
+            self.leaving_bytes.store(table.bytes, Ordering::Relaxed);
             (table, filling.kept)
         };
         leaving.table = Some(taken);
@@ -230,6 +250,7 @@ impl Unapplied {
             Ok(()) => {
                 self.applied.store(*last, Ordering::Release);
                 leaving.table = None;
+                self.leaving_bytes.store(0, Ordering::Relaxed);
                 Ok(Applied::All)
             }
             Err(error) if columns::found_no_room(&error) => Ok(Applied::Refused),

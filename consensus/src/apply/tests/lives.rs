@@ -62,8 +62,12 @@ impl Life {
             // Born when the world began, so that the floor of a long life passes it.
             proposals.push(Proposal::new(key.map_or(increment(1), |id| keyed(id.into(), 1, increment(1)))));
         }
-        let context =
-            RoundContext { ballot: ballot(self.now_ms), judge_ms: self.now_ms, limits: &self.limits };
+        let context = RoundContext {
+            ballot: ballot(self.now_ms),
+            judge_ms: self.now_ms,
+            lag_ms: 0,
+            limits: &self.limits,
+        };
         let Applied { register, answers } = apply(&found, context, &proposals).unwrap();
         prop_assert!(register.version >= found.version);
         prop_assert!(register.history.rounds().len() < self.limits.rounds_max);

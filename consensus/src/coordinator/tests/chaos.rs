@@ -90,7 +90,7 @@ impl Chaos {
         self.world.loss_percent = 0;
         for router in &self.world.routers {
             assert_eq!((router.in_flight(), router.held_bytes), (0, 0));
-            assert!(router.entries.is_empty() && router.requests.is_empty());
+            assert!(router.entries.is_empty() && router.requests.len() == 0);
             assert!(router.timers.is_empty() && router.deadlines.is_empty());
         }
         for read in &self.reads {

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::Bytes;
 
 use crate::ballot::{Ballot, Hlc, ProposerId, Version};
-use crate::history::History;
 use crate::ids::PartitionId;
 use crate::key::Key;
 use crate::message::{Reply, ReplyBody, Request, RequestBody};
@@ -219,7 +218,7 @@ pub(super) fn register(accepted: Ballot, value_bytes: Option<usize>) -> Register
         Content::Live(Value { bytes: Bytes::from(vec![b'v'; len]), content_type: ContentType::default() })
     });
     let version = Version { ballot: accepted, index: 0 };
-    Register { accepted, version, content, expires_at: None, history: History::default() }
+    Register { accepted, version, content, ..Register::absent(Ballot::ZERO) }
 }
 
 pub(super) fn prepare(ballot: Ballot) -> RequestBody {

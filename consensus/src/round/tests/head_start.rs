@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::history::History;
+use crate::round::head_start::Prospect;
 
 /// What the first round, at 100 ms, wants promised for the second.
 const NEXT: Ballot = Ballot::new(Hlc::from_millis(104), ProposerId(1));
@@ -33,6 +34,7 @@ fn plan(operations: impl IntoIterator<Item = Operation>) -> RoundPlan {
         slots: (1..).zip(operations).map(|(token, op)| slot(token, op)).collect(),
         want_value: false,
         next: Some(AFTER_NEXT.hlc),
+        guesses: false,
     }
 }
 
@@ -40,8 +42,16 @@ fn start(
     operations: impl IntoIterator<Item = Operation>,
     head_start: &HeadStart,
 ) -> Result<Script, RoundPlan> {
+    start_at(120, operations, head_start)
+}
+
+fn start_at(
+    now_ms: u64,
+    operations: impl IntoIterator<Item = Operation>,
+    head_start: &HeadStart,
+) -> Result<Script, RoundPlan> {
     let mut out = RoundOutput::default();
-    let round = Round::start_at_accept(plan(operations), head_start, 120, |_| true, &mut out)?;
+    let round = Round::start_at_accept(plan(operations), head_start, now_ms, |_| true, &mut out)?;
     Ok(Script { round, out, unusable: Vec::new() })
 }
 
@@ -60,23 +70,34 @@ fn next_ballot_counts_only_if_a_majority_promised_it() {
 }
 
 #[test]
-fn next_ballot_is_asked_for_only_on_a_key_whose_last_round_was_ours() {
+fn next_ballot_is_asked_for_on_our_own_keys_and_where_that_may_be_guessed_on_quiet_ones() {
     let of_another =
         Register { accepted: Ballot::new(Hlc::from_millis(50), ProposerId(9)), ..live(50, "old") };
-    for (found, wanted) in
-        [(live(50, "old"), true), (of_another, false), (Register::absent(Ballot::ZERO), false)]
-    {
+    let table = [
+        (live(50, "old"), false, true),
+        (of_another.clone(), false, false),
+        (of_another, true, false),
+        (Register::absent(Ballot::ZERO), false, false),
+        (Register::absent(Ballot::ZERO), true, true),
+    ];
+    for (found, guesses, asked) in table {
+        let is_quiet = found.is_absent();
         let mut script = Script::new([put()]);
-        script.round.next = Some(NEXT.hlc);
+        (script.round.next, script.round.guesses) = (Some(NEXT.hlc), guesses);
         script.promise(A, found.clone());
         script.promise(B, found);
         let asks = |(_, body): &(NodeIndex, RequestBody)| matches!(body, RequestBody::Accept { next: Some(next), .. } if *next == NEXT.hlc);
-        assert_eq!(script.out.sends.iter().filter(|send| asks(send)).count(), if wanted { 3 } else { 0 });
+        assert_eq!(script.out.sends.iter().filter(|send| asks(send)).count(), if asked { 3 } else { 0 });
+        for node in [A, B] {
+            script.reply(node, Step::Accept, ReplyBody::Accepted { next_promised: asked });
+        }
+        let left = script.round.take_head_start();
+        assert_eq!(left.map(|left| left.guessed), asked.then_some(is_quiet));
     }
 }
 
 #[test]
-fn next_ballot_is_worth_asking_for_where_this_proposer_alone_wrote_lately() {
+fn next_ballot_has_prospects_where_this_proposer_alone_wrote_lately_or_nobody() {
     let at = |ms, proposer| Ballot::new(Hlc::from_millis(ms), ProposerId(proposer));
     let found = |accepted: Ballot, changes: &[Ballot]| {
         let (changed, before) = changes.split_last().expect("a register has a last change");
@@ -85,18 +106,22 @@ fn next_ballot_is_worth_asking_for_where_this_proposer_alone_wrote_lately() {
     };
     let alone = |ms, proposer| found(at(ms, proposer), &[at(ms, proposer)]);
     let table = [
-        (alone(10_000, 1), true),
-        (alone(5_000, 1), true),
-        (alone(4_999, 1), false),
-        (alone(10_000, 2), false),
-        (alone(0, 0), false),
+        (alone(40_000, 1), Prospect::Own),
+        (alone(30_000, 1), Prospect::Own),
+        (alone(29_999, 1), Prospect::Unknown),
+        (Register { lag_ms: 1, ..alone(29_999, 1) }, Prospect::Own),
+        (alone(30_000, 2), Prospect::Shared),
+        (alone(29_999, 2), Prospect::Unknown),
+        (Register::absent(Ballot::ZERO), Prospect::Unknown),
         // Another changed it before: too lately, long enough ago, and behind a round of ours that changed nothing.
-        (found(at(10_000, 1), &[at(5_000, 2), at(9_000, 1), at(10_000, 1)]), false),
-        (found(at(10_000, 1), &[at(4_999, 2), at(9_000, 1), at(10_000, 1)]), true),
-        (found(at(10_000, 1), &[at(9_000, 2)]), false),
+        (found(at(40_000, 1), &[at(30_000, 2), at(39_000, 1), at(40_000, 1)]), Prospect::Shared),
+        (found(at(40_000, 1), &[at(29_999, 2), at(39_000, 1), at(40_000, 1)]), Prospect::Own),
+        (found(at(40_000, 1), &[at(39_000, 2)]), Prospect::Shared),
+        // Another's round that changed nothing.
+        (found(at(39_000, 2), &[at(20_000, 1)]), Prospect::Shared),
     ];
-    for (register, worth) in table {
-        assert_eq!(HeadStart::is_worth_asking(&register, at(10_000, 1)), worth, "{register:?}");
+    for (register, prospect) in table {
+        assert_eq!(HeadStart::prospect(&register, at(40_000, 1)), prospect, "{register:?}");
     }
 }
 
@@ -109,6 +134,7 @@ fn round_at_its_accept_sends_no_prepare_and_keeps_the_lineage() {
     assert_eq!(proposal.accepted, head_start.ballot);
     assert_eq!(proposal.version, Version { ballot: head_start.ballot, index: 0 });
     assert_eq!(proposal.history.rounds(), [ballot(50), ballot(100)]);
+    assert_eq!((proposal.lag_ms, proposal.changed_ms()), (16, 120), "the ballot is of 16 ms before");
     assert!(script.round.never_sent().next().is_none(), "an Accept is out: everything is in doubt");
     script.reply(A, Step::Accept, ReplyBody::Accepted { next_promised: true });
     let answers = chosen(script.reply(C, Step::Accept, ReplyBody::Accepted { next_promised: true }));
@@ -135,6 +161,9 @@ fn operation_born_after_the_ballot_needs_a_prepare() {
         Operation { client_key: Some(key), ..put() }
     };
     assert!(start([put(), born(104)], &head_start()).is_ok());
+    assert!(start_at(5_104, [put(), born(104)], &head_start()).is_ok());
+    assert!(start_at(5_105, [put(), born(104)], &head_start()).is_err(), "its record would go too early");
+    assert!(start_at(5_105, [put()], &head_start()).is_ok());
     let plan = start([put(), born(105)], &head_start()).err().expect("given back");
     assert_eq!(plan.slots.len(), 2);
     assert!(plan.slots.iter().all(|slot| slot.proposal.attempts.is_empty()), "nothing was sent");
@@ -153,9 +182,9 @@ fn round_that_needs_withheld_bytes_or_changes_nothing_needs_a_prepare() {
 }
 
 #[test]
-fn head_start_is_current_for_five_seconds_and_not_beyond_an_end() {
+fn head_start_is_current_for_ten_seconds_and_not_beyond_an_end() {
     let fresh = head_start();
-    assert!(fresh.is_current(104) && fresh.is_current(5_104) && !fresh.is_current(5_105));
+    assert!(fresh.is_current(104) && fresh.is_current(10_104) && !fresh.is_current(10_105));
     let ending = Register { expires_at: Some(300), ..fresh.register.clone() };
     let ending = HeadStart { register: ending, ..fresh };
     assert!(ending.is_current(299) && !ending.is_current(300));

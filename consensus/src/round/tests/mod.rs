@@ -94,6 +94,7 @@ impl Script {
             slots,
             want_value: false,
             next: None,
+            guesses: false,
         };
         let mut out = RoundOutput::default();
         let round = Round::start(plan, |_| true, &mut out);
