@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::entries::HashedKey;
+use crate::ballot::Ballot;
 use crate::history::HistoryLimits;
 use crate::ids::PartitionId;
 use crate::operation::Change;
@@ -124,6 +125,11 @@ impl Entry {
             taken += 1;
         }
         self.queue.drain(..taken).collect()
+    }
+
+    /// Rounds under which operations were tried that wait.
+    pub(super) fn tried_waiting(&self) -> Vec<Ballot> {
+        self.queue.iter().flat_map(|slot| &slot.proposal.attempts).map(|attempt| attempt.ballot).collect()
     }
 
     /// Puts operations back before those that wait.

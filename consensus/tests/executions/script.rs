@@ -16,8 +16,9 @@ pub(crate) const B: NodeIndex = NodeIndex(1);
 pub(crate) const C: NodeIndex = NodeIndex(2);
 pub(crate) const D: NodeIndex = NodeIndex(3);
 
+/// Each round has a proposer of its own: what one proposer knows of its own rounds is no matter here.
 pub(crate) fn ballot(ms: u64) -> Ballot {
-    Ballot::new(Hlc::from_millis(ms), ProposerId(1))
+    Ballot::new(Hlc::from_millis(ms), ProposerId(ms))
 }
 
 pub(crate) fn version(ms: u64) -> Version {
@@ -121,6 +122,7 @@ impl Cluster {
             want_value: true,
             next: None,
             guesses: false,
+            waiting: Vec::new(),
         };
         let tokens = plan.slots.iter().map(|slot| slot.token).collect();
         let mut out = RoundOutput::default();

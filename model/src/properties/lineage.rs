@@ -31,20 +31,25 @@ impl Lineage {
             return;
         }
         self.holders.remove(&ballot);
-        let from_lower = self.chosen.range(..ballot).all(|(_, older)| derives(register, older));
-        let to_higher = self.chosen.range(ballot..).all(|(_, newer)| derives(newer, register));
-        self.holds &= from_lower && to_higher;
+        // Of those that lie further apart each derives from the one in between.
+        let lower = self.chosen.range(..ballot).next_back();
+        let higher = self.chosen.range(ballot..).next();
+        self.holds &= lower.is_none_or(|(_, older)| derives(register, older));
+        self.holds &= higher.is_none_or(|(_, newer)| derives(newer, register));
         self.chosen.insert(ballot, register.clone());
     }
 }
 
-/// Whether `newer` carries `older`'s last change in its lineage, as far as its history reaches.
+/// Whether `newer` carries `older`'s last change in its lineage, as far as its history reaches. A proposer leaves out of it
+/// what it knows of its own rounds, so that a later one of them stands for it.
 fn derives(newer: &Register, older: &Register) -> bool {
     let change = older.version.ballot;
     let carried = newer.version == older.version && newer.content == older.content;
+    let stands_for = |round: &Ballot| round.proposer == change.proposer && *round >= change;
     carried
         || (newer.version > older.version
             && (change.is_zero()
-                || newer.history.rounds().contains(&change)
+                || stands_for(&newer.version.ballot)
+                || newer.history.rounds().iter().any(stands_for)
                 || change <= newer.history.rounds_floor()))
 }

@@ -48,15 +48,17 @@ impl Lineage {
     }
 }
 
-/// Whether `newer` carries `older`'s last change in its lineage, as far as its history reaches.
+/// Whether `newer` carries `older`'s last change in its lineage, as far as its history reaches. A proposer leaves out of it
+/// what it knows of its own rounds, so that a later one of them stands for it.
 fn derives(newer: &Register, older: &Register) -> bool {
     let change = older.version.ballot;
     let carried = newer.version == older.version && newer.content == older.content;
+    let stands_for = |round: &Ballot| round.proposer == change.proposer && *round >= change;
     carried
         || (newer.version > older.version
             && (change.is_zero()
-                || newer.version.ballot == change
-                || newer.history.rounds().contains(&change)
+                || stands_for(&newer.version.ballot)
+                || newer.history.rounds().iter().any(stands_for)
                 || change <= newer.history.rounds_floor()))
 }
 
@@ -67,7 +69,7 @@ mod tests {
     use super::*;
 
     fn register(accepted_ms: u64, changed_ms: u64) -> Register {
-        let ballot = |ms| Ballot::new(Hlc::from_millis(ms), ProposerId(1));
+        let ballot = |ms| Ballot::new(Hlc::from_millis(ms), ProposerId(ms));
         let version = Version { ballot: ballot(changed_ms), index: 0 };
         Register { accepted: ballot(accepted_ms), version, ..Register::absent(Ballot::ZERO) }
     }

@@ -17,9 +17,13 @@ fn round_that_nobody_disturbs_takes_two_trips_to_the_cheapest_majority_and_tells
 #[test]
 fn round_builds_on_the_highest_register_of_its_majority() {
     let mut script = Script::new([Operation::new(Change::Delete)]);
-    script.promise(A, live(50, "old"));
-    script.promise(B, live(60, "newer"));
-    assert_eq!(script.proposal().history.rounds(), [ballot(60)]);
+    let by_another = |ms, text| {
+        let accepted = Ballot::new(Hlc::from_millis(ms), ProposerId(9));
+        Register { accepted, version: Version { ballot: accepted, index: 0 }, ..live(ms, text) }
+    };
+    script.promise(A, by_another(50, "old"));
+    script.promise(B, by_another(60, "newer"));
+    assert_eq!(script.proposal().history.rounds(), [Ballot::new(Hlc::from_millis(60), ProposerId(9))]);
 }
 
 #[test]
