@@ -36,8 +36,8 @@ impl HistoryLimits {
     /// A round's ballot may have the time of [`crate::HeadStart::AGE_MS_MAX`] ago. Rounds are kept for as long and the
     /// time that a request may take: a round that was refused for its old ballot can be told from an applied one.
     ///
-    /// Recent ones are kept beyond the usual number too: a router that loses a race for a key has to come again before the round in which it lost is
-    /// forgotten, and its rivals may make two thousand rounds a second meanwhile.
+    /// Recent ones are kept beyond the usual number, too: a router that loses a race for a key has to come again before
+    /// the round in which it lost is forgotten, and its rivals may make two thousand rounds a second meanwhile.
     pub const STANDARD: Self = Self {
         rounds_max: 256,
         rounds_age_ms_max: 15_000,
@@ -187,16 +187,10 @@ impl History {
     /// Notes that a round at `ballot` changes a register whose last change was round `previous`.
     ///
     /// A round is looked up only by its own proposer, for operations that it tried there and whose fate it does not
-    /// know. So this proposer's rounds go, except those that are `in_doubt`, and raise no floor: of others' operations
-    /// they say nothing, and of its own it knows better.
-    pub(crate) fn push_round(
-        &mut self,
-        previous: Ballot,
-        ballot: Ballot,
-        in_doubt: impl Fn(Ballot) -> bool,
-        limits: &HistoryLimits,
-    ) {
-        let stays = |round: Ballot| round.proposer != ballot.proposer || in_doubt(round);
+    /// know. All of those take part in its next round on the key, so that this stands for the earlier ones: they go, and
+    /// raise no floor.
+    pub(crate) fn push_round(&mut self, previous: Ballot, ballot: Ballot, limits: &HistoryLimits) {
+        let stays = |round: Ballot| round.proposer != ballot.proposer;
         self.rounds.retain(|round| stays(*round));
         if !previous.is_zero() && stays(previous) {
             self.rounds.push(previous);
@@ -235,8 +229,9 @@ mod tests {
     use super::*;
     use crate::ballot::{Hlc, ProposerId};
 
+    /// Each round has a proposer of its own.
     fn ballot(ms: u64) -> Ballot {
-        Ballot::new(Hlc::from_millis(ms), ProposerId(1))
+        Ballot::new(Hlc::from_millis(ms), ProposerId(ms))
     }
 
     fn record(id: u128, ms: u64) -> OpRecord {
@@ -248,7 +243,7 @@ mod tests {
         let limits = HistoryLimits { rounds_max: 3, ..HistoryLimits::STANDARD };
         let mut history = History::default();
         for ms in 1..=4 {
-            history.push_round(ballot(ms), ballot(ms + 1), |_| true, &limits);
+            history.push_round(ballot(ms), ballot(ms + 1), &limits);
         }
         assert_eq!(history.rounds(), [ballot(3), ballot(4)]);
         assert_eq!(history.rounds_floor(), ballot(2));
@@ -258,9 +253,7 @@ mod tests {
     fn recent_rounds_are_kept_beyond_the_usual_number_up_to_the_limit() {
         let mut history = History::default();
         let mut push = |ms: std::ops::RangeInclusive<u64>, at_ms: u64| {
-            ms.for_each(|ms| {
-                history.push_round(ballot(ms), ballot(at_ms), |_| true, &HistoryLimits::STANDARD)
-            });
+            ms.for_each(|ms| history.push_round(ballot(ms), ballot(at_ms), &HistoryLimits::STANDARD));
             (history.rounds().len(), history.rounds_floor())
         };
         assert_eq!(push(1..=255, 256), (255, Ballot::ZERO), "256 with the version's own");
@@ -272,30 +265,25 @@ mod tests {
     #[test]
     fn rounds_older_than_the_limit_raise_the_floor() {
         let mut history = History::default();
-        history.push_round(ballot(1), ballot(2), |_| true, &HistoryLimits::STANDARD);
-        history.push_round(ballot(2), ballot(15_002), |_| true, &HistoryLimits::STANDARD);
+        history.push_round(ballot(1), ballot(2), &HistoryLimits::STANDARD);
+        history.push_round(ballot(2), ballot(15_002), &HistoryLimits::STANDARD);
         assert_eq!(history.rounds(), [ballot(2)]);
         assert_eq!(history.rounds_floor(), ballot(1));
     }
 
     #[test]
-    fn a_proposers_own_rounds_go_when_it_knows_their_fate_and_raise_no_floor() {
+    fn a_proposers_own_rounds_go_and_raise_no_floor() {
         let of = |ms, proposer| Ballot::new(Hlc::from_millis(ms), ProposerId(proposer));
         let mut history = History::default();
-        let mut push = |previous, ballot, in_doubt: Option<Ballot>| {
-            history.push_round(previous, ballot, |round| Some(round) == in_doubt, &HistoryLimits::STANDARD);
+        let mut push = |previous, ballot| {
+            history.push_round(previous, ballot, &HistoryLimits::STANDARD);
             (history.rounds().to_vec(), history.rounds_floor())
         };
-        assert_eq!(push(of(1, 1), of(2, 1), None), (vec![], Ballot::ZERO));
-        assert_eq!(push(of(2, 1), of(3, 1), Some(of(2, 1))), (vec![of(2, 1)], Ballot::ZERO));
-        assert_eq!(
-            push(of(3, 1), of(4, 2), None),
-            (vec![of(2, 1), of(3, 1)], Ballot::ZERO),
-            "another's round"
-        );
-        assert_eq!(push(of(4, 2), of(5, 1), Some(of(2, 1))), (vec![of(2, 1), of(4, 2)], Ballot::ZERO));
-        assert_eq!(push(of(5, 1), of(6, 1), None), (vec![of(4, 2)], Ballot::ZERO));
-        assert_eq!(push(of(6, 1), of(20_000, 1), None), (vec![], of(4, 2)), "another's is over its age");
+        assert_eq!(push(of(1, 1), of(2, 1)), (vec![], Ballot::ZERO));
+        assert_eq!(push(of(2, 1), of(3, 2)), (vec![of(2, 1)], Ballot::ZERO), "another's round");
+        assert_eq!(push(of(3, 2), of(4, 1)), (vec![of(3, 2)], Ballot::ZERO));
+        assert_eq!(push(of(4, 1), of(5, 1)), (vec![of(3, 2)], Ballot::ZERO));
+        assert_eq!(push(of(5, 1), of(20_000, 1)), (vec![], of(3, 2)), "another's is over its age");
     }
 
     #[test]
@@ -328,7 +316,7 @@ mod tests {
     #[test]
     fn any_attempt_in_the_lineage_settles_an_operation() {
         let mut history = History::default();
-        history.push_round(ballot(5), ballot(9), |_| true, &HistoryLimits::STANDARD);
+        history.push_round(ballot(5), ballot(9), &HistoryLimits::STANDARD);
         let attempts = [(ballot(3), "three"), (ballot(5), "five")];
         let of = |list: &'static [(Ballot, &'static str)], history: &History| {
             history.settle_rounds(ballot(9), list.iter().map(|(b, r)| (*b, r)))

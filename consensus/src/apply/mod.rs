@@ -53,8 +53,6 @@ pub struct RoundContext<'a> {
     pub judge_ms: u64,
     /// How long after the ballot's time the operations are applied, in milliseconds: [`Register::lag_ms`] of a change.
     pub lag_ms: u32,
-    /// Rounds under which operations were tried that wait for another round than this: the history must keep them.
-    pub waiting: &'a [Ballot],
     /// How much history the register carries on.
     pub limits: &'a HistoryLimits,
 }
@@ -117,8 +115,6 @@ struct State<'a> {
     expires_at: Option<u64>,
     changes: u32,
     records: Vec<OpRecord>,
-    /// Rounds under which the operations were tried before.
-    attempts: Vec<Ballot>,
 }
 
 impl<'a> State<'a> {
@@ -137,7 +133,6 @@ impl<'a> State<'a> {
             expires_at: found.expires_at,
             changes: 0,
             records: Vec::new(),
-            attempts: Vec::new(),
         }
     }
 
@@ -160,7 +155,6 @@ impl<'a> State<'a> {
     }
 
     fn answer_unkeyed(&mut self, proposal: &Proposal) -> Result<Answer, NeedsValue> {
-        self.attempts.extend(proposal.attempts.iter().map(|attempt| attempt.ballot));
         let attempts = proposal.attempts.iter().map(|attempt| (attempt.ballot, &attempt.answer));
         match self.found.history.settle_rounds(self.found.version.ballot, attempts) {
             Settled::Applied(answer) => Ok(answer.clone()),
@@ -276,11 +270,10 @@ impl<'a> State<'a> {
         if matches!(self.content, Content::Withheld { .. }) {
             return Err(NeedsValue);
         }
-        let Self { context, found, version, lag_ms, content, expires_at, changes, records, attempts } = self;
+        let Self { context, found, version, lag_ms, content, expires_at, changes, records } = self;
         let mut history = found.history.clone();
         if changes > 0 {
-            let in_doubt = |round| attempts.contains(&round) || context.waiting.contains(&round);
-            history.push_round(found.version.ballot, context.ballot, in_doubt, context.limits);
+            history.push_round(found.version.ballot, context.ballot, context.limits);
         }
         if changes > 0 || !records.is_empty() {
             history.push_ops(records, context.ballot, context.limits);

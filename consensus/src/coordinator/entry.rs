@@ -4,7 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use super::entries::HashedKey;
-use crate::ballot::Ballot;
 use crate::history::HistoryLimits;
 use crate::ids::PartitionId;
 use crate::operation::Change;
@@ -111,7 +110,12 @@ impl Entry {
         true
     }
 
-    /// Takes the operations of the next round from the queue, in order.
+    /// Takes the operations of the next round from the queue, in order. Those of the last one stand first and fit into
+    /// one round. So all that were tried before are among them, as the history counts on: this round stands in it
+    /// for those in which they were tried.
+    ///
+    /// # Panics
+    /// When an operation that was tried before would wait.
     pub(super) fn take_slots(&mut self, slots_max: usize) -> Vec<Slot> {
         let mut keyed = 0;
         let mut taken = 0;
@@ -124,12 +128,10 @@ impl Entry {
             }
             taken += 1;
         }
-        self.queue.drain(..taken).collect()
-    }
-
-    /// Rounds under which operations were tried that wait.
-    pub(super) fn tried_waiting(&self) -> Vec<Ballot> {
-        self.queue.iter().flat_map(|slot| &slot.proposal.attempts).map(|attempt| attempt.ballot).collect()
+        let slots = self.queue.drain(..taken).collect();
+        let untried = |slot: &Slot| slot.proposal.attempts.is_empty();
+        assert!(self.queue.iter().all(untried), "an operation waits behind a round that drops its history");
+        slots
     }
 
     /// Puts operations back before those that wait.

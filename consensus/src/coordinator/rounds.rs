@@ -38,7 +38,6 @@ impl Coordinator {
             want_value: std::mem::take(&mut entry.want_value),
             next: (next.proposer == ballot.proposer).then_some(next.hlc),
             guesses: self.head_starts.guesses.may_try(),
-            waiting: entry.tried_waiting(),
         };
         self.stats.rounds += 1;
         let head_start = self.head_starts.take(&entry.key, &entry.replicas);

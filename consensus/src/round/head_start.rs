@@ -102,7 +102,6 @@ impl Round {
             ballot,
             judge_ms: now_ms.min(ballot.hlc.millis()),
             lag_ms: u32::try_from(age_ms).unwrap_or(u32::MAX),
-            waiting: &plan.waiting,
             limits: &plan.limits,
         };
         let proposals = plan.slots.iter().map(|slot| &slot.proposal);
@@ -112,7 +111,7 @@ impl Round {
         if register.version.ballot != ballot {
             return Err(plan);
         }
-        let RoundPlan { replicas, limits, slots, next, waiting, .. } = plan;
+        let RoundPlan { replicas, limits, slots, next, .. } = plan;
         let mut round = Self {
             ballot,
             limits,
@@ -121,7 +120,6 @@ impl Round {
             grows: false,
             next: next.filter(|next| *next > ballot.hlc),
             guesses: false,
-            waiting,
             slots,
             phase: Phase::Over,
             head_start: None,

@@ -123,8 +123,6 @@ pub struct Round {
     next: Option<Hlc>,
     /// It may be asked for, and from the Accept on: it was asked for, on a key that nobody had written lately.
     guesses: bool,
-    /// Rounds under which operations were tried that wait for another round than this.
-    waiting: Vec<Ballot>,
     phase: Phase,
     /// What a chosen round leaves for the key's next one.
     head_start: Option<HeadStart>,
@@ -148,15 +146,13 @@ pub struct RoundPlan {
     pub next: Option<Hlc>,
     /// It is also asked for if nobody wrote the key lately.
     pub guesses: bool,
-    /// Rounds under which operations on the key were tried that wait for another round than this.
-    pub waiting: Vec<Ballot>,
 }
 
 impl Round {
     /// Starts a round by asking the cheapest majority, `usable` nodes first, for promises; the first of them for
     /// the value's bytes too, if they are likely to be needed.
     pub fn start(plan: RoundPlan, usable: impl Fn(NodeIndex) -> bool, out: &mut RoundOutput) -> Self {
-        let RoundPlan { ballot, replicas, limits, slots, want_value, next, guesses, waiting } = plan;
+        let RoundPlan { ballot, replicas, limits, slots, want_value, next, guesses } = plan;
         let any = |is: fn(&Change) -> bool| slots.iter().any(|slot| is(&slot.proposal.operation.change));
         let mut round = Self {
             ballot,
@@ -166,7 +162,6 @@ impl Round {
             grows: any(Change::grows),
             next,
             guesses,
-            waiting,
             slots,
             phase: Phase::Prepare { asked: Vec::new(), tally: Tally::default() },
             head_start: None,

@@ -78,13 +78,7 @@ impl Round {
         let Phase::Fetch { found, .. } = &self.phase else {
             unreachable!("called with the register that was found");
         };
-        let context = RoundContext {
-            ballot: self.ballot,
-            judge_ms,
-            lag_ms: 0,
-            waiting: &self.waiting,
-            limits: &self.limits,
-        };
+        let context = RoundContext { ballot: self.ballot, judge_ms, lag_ms: 0, limits: &self.limits };
         let Ok(Applied { register, answers }) = apply(found, context, self.slots.iter().map(|s| &s.proposal))
         else {
             return self.fetch_next(usable, out);

@@ -1,6 +1,8 @@
 //! Operations that were tried twice.
 
-use roundtable_consensus::{Answer, Condition, HistoryLimits, Operation, Outcome};
+use roundtable_consensus::{
+    Answer, Ballot, Condition, HistoryLimits, Hlc, Operation, Outcome, Proposal, ProposerId, Version,
+};
 
 use crate::script::{
     A, B, C, Cluster, create, delete, increment, keyed, put, refused, settled, text, version,
@@ -118,4 +120,27 @@ fn every_ballot_of_an_operation_is_kept() {
     let answers = cluster.round(30, &[B, C], b2.retry());
     assert_eq!(answers, settled(Outcome::Incremented { version: version(10), value: 1 }));
     assert_eq!(cluster.read_at(40, &[B, C]), Some("1".into()));
+}
+
+/// R1's increment is in doubt. R2 carries it forward; R1's next round finds it, makes another change beside it and leaves
+/// out of the history what R1 did before. R2 carries that round forward. If R1 did not count it among the increment's
+/// attempts, it would take that for one that never took effect.
+#[test]
+fn later_round_stands_for_an_earlier_one_of_its_proposer() {
+    let by_r1 = |ms| Ballot::new(Hlc::from_millis(ms), ProposerId(1));
+    let mut cluster = Cluster::new();
+    let mut b1 = cluster.prepare_at(10, by_r1(10), &[A, B], [increment()]);
+    cluster.accept(&mut b1, &[C]);
+    b1.lose(&[A, B]);
+    cluster.round(15, &[B, C], [increment()]);
+    let operations = vec![b1.retry(), Proposal::new(increment())];
+    let mut b2 = cluster.prepare_at(20, by_r1(20), &[B, C], operations);
+    cluster.accept(&mut b2, &[B]);
+    b2.lose(&[A, C]);
+    cluster.round(25, &[B, C], [increment()]);
+    let mut b3 = cluster.prepare_at(30, by_r1(30), &[B, C], b2.retry());
+    cluster.accept(&mut b3, &[B, C]);
+    let first = Version { ballot: by_r1(10), index: 0 };
+    assert_eq!(b3.answers(), settled(Outcome::Incremented { version: first, value: 1 }));
+    assert_eq!(cluster.read_at(40, &[A, C]), Some("4".into()));
 }

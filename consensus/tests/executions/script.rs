@@ -114,15 +114,25 @@ impl Cluster {
         prepared: &[NodeIndex],
         operations: impl Operations,
     ) -> Try {
+        self.prepare_at(now_ms, ballot(ms), prepared, operations)
+    }
+
+    /// The same at any ballot.
+    pub(crate) fn prepare_at(
+        &mut self,
+        now_ms: u64,
+        ballot: Ballot,
+        prepared: &[NodeIndex],
+        operations: impl Operations,
+    ) -> Try {
         let plan = RoundPlan {
-            ballot: ballot(ms),
+            ballot,
             replicas: Arc::new(self.replicas.clone()),
             limits: self.limits,
             slots: operations.into_slots(),
             want_value: true,
             next: None,
             guesses: false,
-            waiting: Vec::new(),
         };
         let tokens = plan.slots.iter().map(|slot| slot.token).collect();
         let mut out = RoundOutput::default();
@@ -284,7 +294,13 @@ impl<const N: usize> Operations for [Operation; N] {
 
 impl Operations for Proposal {
     fn into_slots(self) -> Vec<Slot> {
-        vec![Slot { token: Token(1), proposal: self }]
+        vec![self].into_slots()
+    }
+}
+
+impl Operations for Vec<Proposal> {
+    fn into_slots(self) -> Vec<Slot> {
+        (1..).zip(self).map(|(n, proposal)| Slot { token: Token(n), proposal }).collect()
     }
 }
 

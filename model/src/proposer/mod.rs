@@ -185,7 +185,6 @@ impl Proposer {
             want_value: false,
             next: self.head_start.is_on().then(|| Hlc(ballot.hlc.0 + 1)),
             guesses: self.head_start.is_on(),
-            waiting: Vec::new(),
         };
         self.words.clear();
         let mut out = RoundOutput::default();

@@ -66,7 +66,6 @@ impl Life {
             ballot: ballot(self.now_ms),
             judge_ms: self.now_ms,
             lag_ms: 0,
-            waiting: &[],
             limits: &self.limits,
         };
         let Applied { register, answers } = apply(&found, context, &proposals).unwrap();

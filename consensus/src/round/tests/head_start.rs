@@ -35,7 +35,6 @@ fn plan(operations: impl IntoIterator<Item = Operation>) -> RoundPlan {
         want_value: false,
         next: Some(AFTER_NEXT.hlc),
         guesses: false,
-        waiting: Vec::new(),
     }
 }
 

@@ -95,7 +95,6 @@ impl Script {
             want_value: false,
             next: None,
             guesses: false,
-            waiting: Vec::new(),
         };
         let mut out = RoundOutput::default();
         let round = Round::start(plan, |_| true, &mut out);
