@@ -84,10 +84,12 @@ impl Config {
     pub fn new(mut settings: Settings) -> Result<Self, Problems> {
         let set = &mut settings;
         let threads = set.get_within("threads", default_threads(), 1..=256);
+        let coordinators = set.get_within("coordinators", threads, 1..=256);
+        let head_starts = set.get_within("head_start_memory_max", mib(24), ByteSize::new(0)..=gib(1024));
         let config = Self {
             threads,
             listen: set.get("listen", Listen::default(), HOST_PORT).0,
-            coordinators: set.get_within("coordinators", threads, 1..=256),
+            coordinators,
             limits: limits(set),
             drain: Drain {
                 delay: set.get_within("drain_delay", millis(0), millis(0)..=secs(600)).get(),
@@ -96,6 +98,7 @@ impl Config {
             coordinator: CoordinatorConfig {
                 skew_ms_max: set.get_within("max_clock_skew", secs(5), secs(1)..=secs(60)).as_millis(),
                 queue_per_key_max: set.get_within("queue_per_key_max", 8_192, 1..=1_000_000),
+                head_starts_bytes_max: head_starts.as_usize() / coordinators,
                 ..CoordinatorConfig::default()
             },
             link: LinkConfig {
@@ -237,6 +240,12 @@ mod tests {
     }
 
     #[test]
+    fn config_shares_the_memory_for_head_starts_among_the_coordinators() {
+        let config = config("coordinators = 3\nhead_start_memory_max = '48 MiB'", Flags::default()).unwrap();
+        assert_eq!(config.coordinator.head_starts_bytes_max, 16 << 20);
+    }
+
+    #[test]
     fn config_with_many_problems_tells_all_of_them() {
         let text = "listen = 'nowhere'\nvalue_bytes_max = '17 MiB'\nlink_deep = 1\nrequest_timeout = '61s'";
         let flags = Flags { link_depth: Some("0".into()), ..Flags::default() };
@@ -275,6 +284,7 @@ mod tests {
         // These depend on the machine.
         uncommented.threads = defaults.threads;
         uncommented.coordinators = defaults.coordinators;
+        uncommented.coordinator.head_starts_bytes_max = defaults.coordinator.head_starts_bytes_max;
         assert_eq!(uncommented, defaults);
         assert_eq!(config(text, Flags::default()).unwrap(), defaults);
     }

@@ -40,6 +40,8 @@ flags! {
     request_timeout: "ROUNDTABLE_ROUTER_REQUEST_TIMEOUT", "TIME";
     /// Writes that may wait on one key [default: 8192]
     queue_per_key_max: "ROUNDTABLE_ROUTER_QUEUE_PER_KEY_MAX", "COUNT";
+    /// Memory for keys that this router keeps writing, whose writes then take one round trip [default: 24 MiB]
+    head_start_memory_max: "ROUNDTABLE_ROUTER_HEAD_START_MEMORY_MAX", "SIZE";
     /// Time that /readyz says "shutting_down" before connections are refused [default: 0s]
     drain_delay: "ROUNDTABLE_ROUTER_DRAIN_DELAY", "TIME";
     /// Time for requests in progress to end when the router is told to stop [default: 10s]

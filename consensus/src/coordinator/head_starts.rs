@@ -14,13 +14,16 @@ use crate::round::HeadStart;
 /// Values up to this many bytes are kept, for counters and conditions' identity rounds; longer ones are withheld.
 const VALUE_BYTES_MAX: usize = 256;
 /// What an entry costs beside its key, value and history, about.
-const ENTRY_BYTES: usize = 320;
+const ENTRY_BYTES: usize = 600;
+/// So many places of head starts that are gone stay in the order, however few there are.
+const ORDER_PLACES_MIN: usize = 1_024;
 
 /// Head starts by key, bounded in bytes: the oldest go first. Losing one costs a round trip and nothing else.
 #[derive(Debug)]
 pub(super) struct HeadStarts {
-    held: KeyMap<Held>,
-    /// In the order of their coming, those that were used or replaced included.
+    /// Boxed: a table grows to twice its entries.
+    held: KeyMap<Box<Held>>,
+    /// In the order of their coming; up to half of them were used or replaced.
     order: VecDeque<Place>,
     bytes: usize,
     /// What became of those that were asked for on a guess.
@@ -32,6 +35,14 @@ struct Place {
     ballot: Ballot,
     key_hash: u64,
     key: Key,
+}
+
+impl Place {
+    /// What came then, if it is there still.
+    fn stands_for<'a>(&self, held: &'a KeyMap<Box<Held>>) -> Option<&'a Held> {
+        let held = held.get(self.key_hash, &self.key)?;
+        (held.head_start.ballot == self.ballot).then_some(&**held)
+    }
 }
 
 #[derive(Debug)]
@@ -66,7 +77,7 @@ impl HeadStarts {
             self.bytes -= replaced.bytes;
         }
         self.bytes += bytes;
-        self.held.insert_new(key_hash, key, Held { head_start, replicas, bytes });
+        self.held.insert_new(key_hash, key, Box::new(Held { head_start, replicas, bytes }));
         self.drop_oldest(now_ms, bytes_max);
     }
 
@@ -79,19 +90,23 @@ impl HeadStarts {
 
     /// Drops what is no longer of use, and the oldest until the others fit.
     fn drop_oldest(&mut self, now_ms: u64, bytes_max: usize) {
-        while let Some(Place { ballot, key_hash, key }) = self.order.front() {
-            let standing = self.held.get(*key_hash, key).filter(|held| held.head_start.ballot == *ballot);
+        while let Some(place) = self.order.front() {
+            let standing = place.stands_for(&self.held);
             if standing.is_some_and(|held| self.bytes <= bytes_max && held.head_start.is_current(now_ms)) {
                 break;
             }
             if let Some((bytes, guessed)) = standing.map(|held| (held.bytes, held.head_start.guessed)) {
                 self.bytes -= bytes;
-                self.held.remove(*key_hash, key);
+                self.held.remove(place.key_hash, &place.key);
                 if guessed {
                     self.guesses.was_useless();
                 }
             }
             self.order.pop_front();
+        }
+        if self.order.len() > 2 * self.held.len() + ORDER_PLACES_MIN {
+            let held = &self.held;
+            self.order.retain(|place| place.stands_for(held).is_some());
         }
     }
 }
@@ -155,6 +170,18 @@ mod tests {
         }
         table.insert(20_000, &key(1), replicas(0), head_start(20_000, b"v"), 1 << 20);
         assert_eq!((table.held.len(), table.order.len()), (1, 1));
+    }
+
+    #[test]
+    fn places_of_head_starts_that_are_gone_do_not_pile_up_behind_one_that_stands() {
+        let mut table = HeadStarts::new();
+        table.insert(1_000, &key(1), replicas(0), head_start(1_000, b"v"), 1 << 20);
+        for round in 0..9_000 {
+            table.insert(1_000 + round, &key(2), replicas(0), head_start(1_000 + round, b"v"), 1 << 20);
+            assert!(table.take(&key(2), &replicas(0)).is_some());
+            assert!(table.order.len() <= 2 * table.held.len() + ORDER_PLACES_MIN);
+        }
+        assert!(table.take(&key(1), &replicas(0)).is_some());
     }
 
     #[test]

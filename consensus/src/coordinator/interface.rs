@@ -135,7 +135,7 @@ impl Default for CoordinatorConfig {
             queued_bytes_max: 128 << 20,
             queue_per_key_max: 8_192,
             slots_per_round_max: 512,
-            head_starts_bytes_max: 16 << 20,
+            head_starts_bytes_max: 12 << 20,
             hedge_us_min: 5_000,
             hedge_us_max: 100_000,
             backoff_us_min: 1_000,
