@@ -191,6 +191,8 @@ pub enum Answer {
     KeyReused,
     /// The history no longer reaches back to the operation's birth: it may have been applied before.
     Forgotten,
+    /// It has not taken effect, is not applied now either, and never will be: the nodes' disks have no room for it.
+    NoRoom,
 }
 
 impl Answer {

@@ -129,6 +129,7 @@ impl Ret {
         let outcome = match answer {
             Answer::State(register) => return Some(Self::read(register)),
             Answer::Forgotten => return None,
+            Answer::NoRoom => panic!("the model's disks have room"),
             Answer::KeyReused => panic!("the model's clients use a key for one request"),
             Answer::Settled(outcome) => outcome,
         };

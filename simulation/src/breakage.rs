@@ -79,7 +79,7 @@ impl Variant {
                 | Outcome::NotACounter
                 | Outcome::CounterOverflow => {}
             },
-            Answer::KeyReused | Answer::Forgotten => {}
+            Answer::KeyReused | Answer::Forgotten | Answer::NoRoom => {}
         }
     }
 

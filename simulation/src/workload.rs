@@ -57,7 +57,12 @@ pub(crate) struct Pending {
 impl Pending {
     /// Whether the answer says that no part of the call is ever applied: an earlier try under its key may be.
     pub(crate) fn is_never_applied(&self, answer: Option<&Result<Answer, Failure>>) -> bool {
-        self.repeats == 0 && matches!(answer, Some(Err(failure)) if *failure != Failure::Unknown)
+        let never = match answer {
+            Some(Err(failure)) => *failure != Failure::Unknown,
+            Some(Ok(answer)) => *answer == Answer::NoRoom,
+            None => false,
+        };
+        self.repeats == 0 && never
     }
 }
 
@@ -287,7 +292,7 @@ fn ending(answer: &Answer) -> Option<Ending> {
             Outcome::NotFound => Ending::Nothing,
             Outcome::NotACounter | Outcome::CounterOverflow => return None,
         },
-        Answer::KeyReused | Answer::Forgotten => return None,
+        Answer::KeyReused | Answer::Forgotten | Answer::NoRoom => return None,
     })
 }
 

@@ -53,6 +53,8 @@ pub struct RoundContext<'a> {
     pub judge_ms: u64,
     /// How long after the ballot's time the operations are applied, in milliseconds: [`Register::lag_ms`] of a change.
     pub lag_ms: u32,
+    /// The nodes' disks have no room: operations that grow the data are looked up, and not applied.
+    pub no_room: bool,
     /// How much history the register carries on.
     pub limits: &'a HistoryLimits,
 }
@@ -154,11 +156,16 @@ impl<'a> State<'a> {
         }
     }
 
+    fn has_no_room_for(&self, operation: &Operation) -> bool {
+        self.context.no_room && operation.change.grows()
+    }
+
     fn answer_unkeyed(&mut self, proposal: &Proposal) -> Result<Answer, NeedsValue> {
         let attempts = proposal.attempts.iter().map(|attempt| (attempt.ballot, &attempt.answer));
         match self.found.history.settle_rounds(self.found.version.ballot, attempts) {
             Settled::Applied(answer) => Ok(answer.clone()),
             Settled::Forgotten => Ok(Answer::Forgotten),
+            Settled::NotApplied if self.has_no_room_for(&proposal.operation) => Ok(Answer::NoRoom),
             Settled::NotApplied => self.change(&proposal.operation).map(Answer::Settled),
         }
     }
@@ -171,6 +178,7 @@ impl<'a> State<'a> {
             }
             Settled::Applied(_) => Ok(Answer::KeyReused),
             Settled::Forgotten => Ok(Answer::Forgotten),
+            Settled::NotApplied if self.has_no_room_for(operation) => Ok(Answer::NoRoom),
             Settled::NotApplied => {
                 let outcome = self.change(operation)?;
                 self.record(key.id, key.fingerprint, outcome.clone());

@@ -48,6 +48,8 @@ pub(super) struct Entry {
     pub(super) retries: u32,
     /// Ask for the value's bytes in the next round whatever the operations.
     pub(super) want_value: bool,
+    /// The nodes' disks have no room, and an operation that needs some is in doubt: the next round settles it.
+    pub(super) no_room: bool,
     /// A read in the queue could not be settled without a round.
     pub(super) reads_need_round: bool,
     /// Why the last round failed.
@@ -69,6 +71,7 @@ impl Entry {
             retry_at_us: None,
             retries: 0,
             want_value: false,
+            no_room: false,
             reads_need_round: false,
             last_failure: None,
             timer_us: None,

@@ -36,6 +36,7 @@ impl Coordinator {
             limits: self.config.history,
             slots,
             want_value: std::mem::take(&mut entry.want_value),
+            no_room: std::mem::take(&mut entry.no_room),
             next: (next.proposer == ballot.proposer).then_some(next.hlc),
             guesses: self.head_starts.guesses.may_try(),
         };
@@ -165,11 +166,13 @@ impl Coordinator {
         for (token, failure) in refused {
             self.answer(token, Err(failure), out);
         }
+        let no_room = slots.iter().any(|slot| self.has_no_room(id, slot, reason));
         let pause_us = self.pause_us(id, reason);
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.round = None;
         entry.retries += 1;
         entry.want_value |= reason.value_moved;
+        entry.no_room = no_room;
         entry.retry_at_us = Some(now.mono_us + pause_us);
         entry.last_failure = Some(reason.clone());
         entry.put_back(slots);
@@ -198,10 +201,15 @@ impl Coordinator {
         if born_ms.zip(reason.skew_limit_ms).is_some_and(|(born_ms, limit_ms)| born_ms > limit_ms) {
             return Some(Failure::ClockSkew);
         }
-        let replicas = &self.entries.get(id)?.replicas;
+        self.has_no_room(id, slot, reason).then_some(Failure::DiskReserve)
+    }
+
+    /// Whether an operation grows the data while no majority has room for it.
+    fn has_no_room(&self, id: EntryId, slot: &Slot, reason: &RoundFailure) -> bool {
+        let Some(entry) = self.entries.get(id) else { return false };
         let has_room = |node| !self.unusable.contains(&node) && !reason.disk_low.contains(&node);
-        let full = !reason.disk_low.is_empty() && !replicas.is_quorum(has_room);
-        (full && operation.change.grows()).then_some(Failure::DiskReserve)
+        let full = !reason.disk_low.is_empty() && !entry.replicas.is_quorum(has_room);
+        full && slot.proposal.operation.change.grows()
     }
 
     fn send_round(

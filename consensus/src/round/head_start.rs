@@ -81,8 +81,9 @@ impl Round {
     ///
     /// # Errors
     /// Gives the plan back when the round has to begin with Prepare after all: an operation was born after the
-    /// ballot, or has a client's key and the ballot is over [`HeadStart::KEYED_AGE_MS_MAX`] old, the value's bytes are needed and withheld, or nothing would change. (A refusal that rests on phase
-    /// one alone writes nothing.) The head start must not be used again.
+    /// ballot, or has a client's key and the ballot is over [`HeadStart::KEYED_AGE_MS_MAX`] old, the value's bytes are
+    /// needed and withheld, the disks have no room, or nothing would change. (A refusal that rests on phase one alone
+    /// writes nothing.) The head start must not be used again.
     pub fn start_at_accept(
         plan: RoundPlan,
         head_start: &HeadStart,
@@ -95,13 +96,14 @@ impl Round {
         let in_time = |key: &ClientKey| key.birth_ballot() <= ballot && age_ms <= HeadStart::KEYED_AGE_MS_MAX;
         let mut client_keys =
             plan.slots.iter().filter_map(|slot| slot.proposal.operation.client_key.as_ref());
-        if !client_keys.all(in_time) {
+        if plan.no_room || !client_keys.all(in_time) {
             return Err(plan);
         }
         let context = RoundContext {
             ballot,
             judge_ms: now_ms.min(ballot.hlc.millis()),
             lag_ms: u32::try_from(age_ms).unwrap_or(u32::MAX),
+            no_room: false,
             limits: &plan.limits,
         };
         let proposals = plan.slots.iter().map(|slot| &slot.proposal);
@@ -120,6 +122,7 @@ impl Round {
             grows: false,
             next: next.filter(|next| *next > ballot.hlc),
             guesses: false,
+            no_room: false,
             slots,
             phase: Phase::Over,
             head_start: None,

@@ -123,6 +123,8 @@ pub struct Round {
     next: Option<Hlc>,
     /// It may be asked for, and from the Accept on: it was asked for, on a key that nobody had written lately.
     guesses: bool,
+    /// The nodes' disks have no room: nothing that grows the data is applied.
+    no_room: bool,
     phase: Phase,
     /// What a chosen round leaves for the key's next one.
     head_start: Option<HeadStart>,
@@ -146,22 +148,25 @@ pub struct RoundPlan {
     pub next: Option<Hlc>,
     /// It is also asked for if nobody wrote the key lately.
     pub guesses: bool,
+    /// The nodes' disks have no room: operations in doubt are settled, and none that grows the data is applied.
+    pub no_room: bool,
 }
 
 impl Round {
     /// Starts a round by asking the cheapest majority, `usable` nodes first, for promises; the first of them for
     /// the value's bytes too, if they are likely to be needed.
     pub fn start(plan: RoundPlan, usable: impl Fn(NodeIndex) -> bool, out: &mut RoundOutput) -> Self {
-        let RoundPlan { ballot, replicas, limits, slots, want_value, next, guesses } = plan;
+        let RoundPlan { ballot, replicas, limits, slots, want_value, next, guesses, no_room } = plan;
         let any = |is: fn(&Change) -> bool| slots.iter().any(|slot| is(&slot.proposal.operation.change));
         let mut round = Self {
             ballot,
             limits,
             joined_from: slots.len(),
             want_value: want_value || any(Change::wants_value),
-            grows: any(Change::grows),
+            grows: any(Change::grows) && !no_room,
             next,
             guesses,
+            no_room,
             slots,
             phase: Phase::Prepare { asked: Vec::new(), tally: Tally::default() },
             head_start: None,

@@ -78,7 +78,13 @@ impl Round {
         let Phase::Fetch { found, .. } = &self.phase else {
             unreachable!("called with the register that was found");
         };
-        let context = RoundContext { ballot: self.ballot, judge_ms, lag_ms: 0, limits: &self.limits };
+        let context = RoundContext {
+            ballot: self.ballot,
+            judge_ms,
+            lag_ms: 0,
+            no_room: self.no_room,
+            limits: &self.limits,
+        };
         let Ok(Applied { register, answers }) = apply(found, context, self.slots.iter().map(|s| &s.proposal))
         else {
             return self.fetch_next(usable, out);

@@ -133,6 +133,7 @@ impl Cluster {
             want_value: true,
             next: None,
             guesses: false,
+            no_room: false,
         };
         let tokens = plan.slots.iter().map(|slot| slot.token).collect();
         let mut out = RoundOutput::default();

@@ -185,6 +185,7 @@ impl Proposer {
             want_value: false,
             next: self.head_start.is_on().then(|| Hlc(ballot.hlc.0 + 1)),
             guesses: self.head_start.is_on(),
+            no_room: false,
         };
         self.words.clear();
         let mut out = RoundOutput::default();

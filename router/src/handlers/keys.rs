@@ -50,7 +50,7 @@ pub(super) async fn read(
         }
         Ok(Answer::State(register)) => Ok(*register),
         // A read has no client's key and makes no change.
-        Ok(Answer::Settled(_) | Answer::KeyReused | Answer::Forgotten) => {
+        Ok(Answer::Settled(_) | Answer::KeyReused | Answer::Forgotten | Answer::NoRoom) => {
             Err(Problem::new(Code::Timeout, "the read was not settled"))
         }
         Err(failure) => Err(read_problem(failure, cluster, partition, &replicas)),
@@ -90,6 +90,7 @@ pub async fn write(app: &App, cluster: &Cluster, write: Write, value: Bytes) -> 
             "the key's history no longer reaches back to the time in the Idempotency-Key: the operation may have \
              been applied before, and is not applied again",
         )),
+        Ok(Answer::NoRoom) => Err(refusal(Failure::DiskReserve, cluster, partition, &replicas)),
         // A change is answered with its outcome.
         Ok(Answer::State(_)) => Err(unknown(named)),
         Err(failure) => Err(write_problem(failure, named, cluster, partition, &replicas)),

@@ -74,7 +74,7 @@ impl Watch {
         match answer {
             Answer::State(register) => self.on_state(key, register, span),
             Answer::Settled(outcome) => self.on_outcome(key, call, outcome, span),
-            Answer::KeyReused | Answer::Forgotten => Ok(()),
+            Answer::KeyReused | Answer::Forgotten | Answer::NoRoom => Ok(()),
         }
     }
 

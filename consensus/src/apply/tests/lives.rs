@@ -66,6 +66,7 @@ impl Life {
             ballot: ballot(self.now_ms),
             judge_ms: self.now_ms,
             lag_ms: 0,
+            no_room: false,
             limits: &self.limits,
         };
         let Applied { register, answers } = apply(&found, context, &proposals).unwrap();

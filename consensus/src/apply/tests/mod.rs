@@ -72,7 +72,8 @@ fn round(found: &Register, ms: u64, operations: &[Operation]) -> Applied {
 
 fn propose(found: &Register, ms: u64, proposals: &[Proposal]) -> Applied {
     let limits = HistoryLimits::STANDARD;
-    let context = RoundContext { ballot: ballot(ms), judge_ms: ms, lag_ms: 0, limits: &limits };
+    let context =
+        RoundContext { ballot: ballot(ms), judge_ms: ms, lag_ms: 0, no_room: false, limits: &limits };
     apply(found, context, proposals).unwrap()
 }
 
@@ -201,7 +202,8 @@ fn value_that_has_ended_becomes_a_tombstone_before_anything_else() {
 fn withheld_value_is_needed_unless_it_is_replaced_or_has_ended() {
     let needs = |found: &Register, operation: Operation| {
         let limits = HistoryLimits::STANDARD;
-        let context = RoundContext { ballot: ballot(100), judge_ms: 100, lag_ms: 0, limits: &limits };
+        let context =
+            RoundContext { ballot: ballot(100), judge_ms: 100, lag_ms: 0, no_room: false, limits: &limits };
         apply(found, context, &[Proposal::new(operation)]).is_err()
     };
     let withheld = live(50, "v").without_value();

@@ -35,6 +35,7 @@ fn plan(operations: impl IntoIterator<Item = Operation>) -> RoundPlan {
         want_value: false,
         next: Some(AFTER_NEXT.hlc),
         guesses: false,
+        no_room: false,
     }
 }
 

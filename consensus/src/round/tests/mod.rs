@@ -95,6 +95,7 @@ impl Script {
             want_value: false,
             next: None,
             guesses: false,
+            no_room: false,
         };
         let mut out = RoundOutput::default();
         let round = Round::start(plan, |_| true, &mut out);
