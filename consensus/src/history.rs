@@ -12,7 +12,7 @@ use crate::round::HeadStart;
 /// How much history a register carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct HistoryLimits {
-    /// Rounds remembered, the version's own included, however many came lately; at least 1.
+    /// Rounds remembered, the version's own included; at least 1.
     pub rounds_max: usize,
     /// Rounds older than this, in milliseconds, are dropped by the next change.
     pub rounds_age_ms_max: u64,
@@ -36,27 +36,22 @@ impl HistoryLimits {
     /// A round's ballot may have the time of [`crate::HeadStart::AGE_MS_MAX`] ago. Rounds are kept for as long and the
     /// time that a request may take: a round that was refused for its old ballot can be told from an applied one.
     ///
-    /// Recent ones are kept beyond the usual number, too: a router that loses a race for a key has to come again before
-    /// the round in which it lost is forgotten, and its rivals may make two thousand rounds a second meanwhile.
+    /// Of each proposer the latest round is kept. So the number of rounds is that of the routers that have written the key,
+    /// counted anew where one has started again.
     pub const STANDARD: Self = Self {
-        rounds_max: 256,
-        rounds_age_ms_max: 15_000,
+        rounds_max: 64,
+        rounds_age_ms_max: 35_000,
         ops_max: 1_024,
         ops_kept: 128,
         ops_recent_ms: 5_000,
         ops_age_ms_max: 60_000,
     };
-    /// As many rounds are remembered until they are [`Self::rounds_age_ms_max`] old.
-    pub const ROUNDS_KEPT: usize = 64;
-    /// Beyond [`Self::ROUNDS_KEPT`], those older than this, in milliseconds, are dropped by the next change.
-    pub const ROUNDS_RECENT_MS: u64 = 1_000;
     /// Operations with a client's key that one round takes: their records must all outlive the round.
     pub const KEYED_OPS_PER_ROUND: usize = 64;
 }
 
 const _: () = assert!(HistoryLimits::KEYED_OPS_PER_ROUND <= HistoryLimits::STANDARD.ops_kept);
 const _: () = assert!(HistoryLimits::STANDARD.ops_kept <= HistoryLimits::STANDARD.ops_max);
-const _: () = assert!(HistoryLimits::ROUNDS_KEPT <= HistoryLimits::STANDARD.rounds_max);
 const _: () = assert!(HistoryLimits::STANDARD.rounds_age_ms_max >= HeadStart::AGE_MS_MAX + 5_000);
 
 impl Default for HistoryLimits {
@@ -195,14 +190,10 @@ impl History {
         if !previous.is_zero() && stays(previous) {
             self.rounds.push(previous);
         }
-        let beyond = |count: usize| self.rounds.len().saturating_sub(count.saturating_sub(1));
-        let older_than = |age_ms: u64| {
-            let since_ms = ballot.hlc.millis().saturating_sub(age_ms);
-            self.rounds.iter().take_while(|round| round.hlc.millis() < since_ms).count()
-        };
-        let beyond_kept = beyond(HistoryLimits::ROUNDS_KEPT).min(older_than(HistoryLimits::ROUNDS_RECENT_MS));
-        let too_old = older_than(limits.rounds_age_ms_max);
-        for dropped in self.rounds.drain(..beyond(limits.rounds_max).max(beyond_kept).max(too_old)) {
+        let beyond = self.rounds.len().saturating_sub(limits.rounds_max.saturating_sub(1));
+        let since_ms = ballot.hlc.millis().saturating_sub(limits.rounds_age_ms_max);
+        let too_old = self.rounds.iter().take_while(|round| round.hlc.millis() < since_ms).count();
+        for dropped in self.rounds.drain(..beyond.max(too_old)) {
             self.rounds_floor = self.rounds_floor.max(dropped);
         }
     }
@@ -250,23 +241,10 @@ mod tests {
     }
 
     #[test]
-    fn recent_rounds_are_kept_beyond_the_usual_number_up_to_the_limit() {
-        let mut history = History::default();
-        let mut push = |ms: std::ops::RangeInclusive<u64>, at_ms: u64| {
-            ms.for_each(|ms| history.push_round(ballot(ms), ballot(at_ms), &HistoryLimits::STANDARD));
-            (history.rounds().len(), history.rounds_floor())
-        };
-        assert_eq!(push(1..=255, 256), (255, Ballot::ZERO), "256 with the version's own");
-        assert_eq!(push(256..=256, 257), (255, ballot(1)));
-        assert_eq!(push(257..=257, 1_100), (158, ballot(99)), "the others are over a second old");
-        assert_eq!(push(1_100..=1_100, 2_500), (63, ballot(195)), "64 with the version's own");
-    }
-
-    #[test]
     fn rounds_older_than_the_limit_raise_the_floor() {
         let mut history = History::default();
         history.push_round(ballot(1), ballot(2), &HistoryLimits::STANDARD);
-        history.push_round(ballot(2), ballot(15_002), &HistoryLimits::STANDARD);
+        history.push_round(ballot(2), ballot(35_002), &HistoryLimits::STANDARD);
         assert_eq!(history.rounds(), [ballot(2)]);
         assert_eq!(history.rounds_floor(), ballot(1));
     }
@@ -283,7 +261,24 @@ mod tests {
         assert_eq!(push(of(2, 1), of(3, 2)), (vec![of(2, 1)], Ballot::ZERO), "another's round");
         assert_eq!(push(of(3, 2), of(4, 1)), (vec![of(3, 2)], Ballot::ZERO));
         assert_eq!(push(of(4, 1), of(5, 1)), (vec![of(3, 2)], Ballot::ZERO));
-        assert_eq!(push(of(5, 1), of(20_000, 1)), (vec![], of(3, 2)), "another's is over its age");
+        assert_eq!(push(of(5, 1), of(40_000, 1)), (vec![], of(3, 2)), "another's is over its age");
+    }
+
+    #[test]
+    fn of_each_proposer_the_latest_round_is_kept() {
+        let of = |ms: u64, proposer| Ballot::new(Hlc::from_millis(ms), ProposerId(proposer));
+        let mut history = History::default();
+        let mut previous = Ballot::ZERO;
+        for ms in 1..=10_000 {
+            let ballot = of(ms, ms * ms % 7);
+            history.push_round(previous, ballot, &HistoryLimits::STANDARD);
+            previous = ballot;
+        }
+        let proposers = [0, 1, 2, 4].into_iter().filter(|proposer| *proposer != previous.proposer.0);
+        let mut kept: Vec<u64> = history.rounds().iter().map(|round| round.proposer.0).collect();
+        kept.sort_unstable();
+        assert_eq!((kept, history.rounds_floor()), (proposers.collect(), Ballot::ZERO));
+        assert!(history.rounds().is_sorted());
     }
 
     #[test]

@@ -157,7 +157,7 @@ mod tests {
         }
         assert_eq!(table.take(&key(0), &replicas(0)), None);
         assert!(table.take(&key(9), &replicas(0)).is_some());
-        table.insert(11_500, &key(20), replicas(0), head_start(11_400, b"v"), room);
+        table.insert(31_500, &key(20), replicas(0), head_start(31_400, b"v"), room);
         assert_eq!((table.held.len(), table.order.len()), (1, 1), "the others' time is over");
     }
 
@@ -168,7 +168,7 @@ mod tests {
             table.insert(1_000 + round, &key(1), replicas(0), head_start(1_000 + round, b"v"), 1 << 20);
             assert!(table.take(&key(1), &replicas(0)).is_some());
         }
-        table.insert(20_000, &key(1), replicas(0), head_start(20_000, b"v"), 1 << 20);
+        table.insert(50_000, &key(1), replicas(0), head_start(50_000, b"v"), 1 << 20);
         assert_eq!((table.held.len(), table.order.len()), (1, 1));
     }
 

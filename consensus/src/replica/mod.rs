@@ -190,7 +190,7 @@ impl<P: PromiseTable> Replica<P> {
     /// Raises the horizon in the background, so that ballots of the next moment need not wait for it. To be called
     /// a few times a second; does nothing without traffic.
     ///
-    /// Promises that nobody will use any more are forgotten, too: those of ballots over twenty seconds old.
+    /// Promises that nobody will use any more are forgotten, too: those of ballots over forty seconds old.
     pub fn tick(&mut self, now_ms: u64, out: &mut Handled) {
         let before_ms = now_ms.saturating_sub(Self::PROMISE_AGE_MS_MAX);
         self.promises.forget_before(Ballot::floor_of(Hlc::from_millis(before_ms)));

@@ -45,7 +45,7 @@ pub(super) enum Prospect {
 
 impl HeadStart {
     /// How far a ballot's time may lie behind the present, in milliseconds.
-    pub const AGE_MS_MAX: u64 = 10_000;
+    pub const AGE_MS_MAX: u64 = 30_000;
     /// As far where a client's key is recorded under it: the record is forgotten as much earlier.
     pub const KEYED_AGE_MS_MAX: u64 = 5_000;
 

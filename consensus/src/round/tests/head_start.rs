@@ -107,7 +107,7 @@ fn next_ballot_has_prospects_where_this_proposer_alone_wrote_lately_or_nobody() 
     };
     let alone = |ms, proposer| found(at(ms, proposer), &[at(ms, proposer)]);
     let table = [
-        (alone(40_000, 1), Prospect::Own),
+        (alone(60_000, 1), Prospect::Own),
         (alone(30_000, 1), Prospect::Own),
         (alone(29_999, 1), Prospect::Unknown),
         (Register { lag_ms: 1, ..alone(29_999, 1) }, Prospect::Own),
@@ -115,14 +115,14 @@ fn next_ballot_has_prospects_where_this_proposer_alone_wrote_lately_or_nobody() 
         (alone(29_999, 2), Prospect::Unknown),
         (Register::absent(Ballot::ZERO), Prospect::Unknown),
         // Another changed it before: too lately, long enough ago, and behind a round of ours that changed nothing.
-        (found(at(40_000, 1), &[at(30_000, 2), at(39_000, 1), at(40_000, 1)]), Prospect::Shared),
-        (found(at(40_000, 1), &[at(29_999, 2), at(39_000, 1), at(40_000, 1)]), Prospect::Own),
-        (found(at(40_000, 1), &[at(39_000, 2)]), Prospect::Shared),
+        (found(at(60_000, 1), &[at(30_000, 2), at(59_000, 1), at(60_000, 1)]), Prospect::Shared),
+        (found(at(60_000, 1), &[at(29_999, 2), at(59_000, 1), at(60_000, 1)]), Prospect::Own),
+        (found(at(60_000, 1), &[at(59_000, 2)]), Prospect::Shared),
         // Another's round that changed nothing.
-        (found(at(39_000, 2), &[at(20_000, 1)]), Prospect::Shared),
+        (found(at(59_000, 2), &[at(40_000, 1)]), Prospect::Shared),
     ];
     for (register, prospect) in table {
-        assert_eq!(HeadStart::prospect(&register, at(40_000, 1)), prospect, "{register:?}");
+        assert_eq!(HeadStart::prospect(&register, at(60_000, 1)), prospect, "{register:?}");
     }
 }
 
@@ -183,9 +183,9 @@ fn round_that_needs_withheld_bytes_or_changes_nothing_needs_a_prepare() {
 }
 
 #[test]
-fn head_start_is_current_for_ten_seconds_and_not_beyond_an_end() {
+fn head_start_is_current_for_thirty_seconds_and_not_beyond_an_end() {
     let fresh = head_start();
-    assert!(fresh.is_current(104) && fresh.is_current(10_104) && !fresh.is_current(10_105));
+    assert!(fresh.is_current(104) && fresh.is_current(30_104) && !fresh.is_current(30_105));
     let ending = Register { expires_at: Some(300), ..fresh.register.clone() };
     let ending = HeadStart { register: ending, ..fresh };
     assert!(ending.is_current(299) && !ending.is_current(300));
