@@ -1,6 +1,6 @@
 //! How a run ends: the faults are over, and the cluster must settle, serve, agree, and survive one more crash of all.
 
-use roundtable_consensus::{Key, NodeIndex, Register};
+use roundtable_consensus::{HeadStart, Key, NodeIndex, Register};
 
 use super::{Event, World};
 use crate::checker::{Call, Demand};
@@ -13,8 +13,10 @@ use crate::report::Report;
 use crate::router::Router;
 use crate::workload::Client;
 
-/// Long enough for everything that was under way to arrive, and for every restarted node to vote.
-const SETTLE_US: u64 = 20_000_000;
+/// Long enough for everything that was under way to arrive, for every restarted node to vote, and for head starts of that
+/// time to be over: their ballots may lie below the horizon of a node that was restarted since, which then refuses the
+/// round that is to bring all replicas to one state.
+const SETTLE_US: u64 = 1_000 * (HeadStart::AGE_MS_MAX + 5_000);
 
 /// The longest that a router takes to count on a node again that answers it.
 const NOTICE_US: u64 = 10_000_000;
