@@ -106,8 +106,8 @@ pub struct PromiseLimits {
 impl PromiseLimits {
     /// What a promise is counted for beside its key's bytes: the entry and the table around it.
     pub const ENTRY_BYTES: usize = 160;
-    /// The limits of the product: at most 8 MiB for each shard.
-    pub const STANDARD: Self = Self { stripes: 128, stripe_bytes_max: 64 * 1024 };
+    /// The limits of the product: at most 4 MiB for each shard.
+    pub const STANDARD: Self = Self { stripes: 64, stripe_bytes_max: 64 * 1024 };
 }
 
 const _: () =

@@ -69,6 +69,7 @@ impl HeadStarts {
         if head_start.register.content.value().is_some_and(|value| value.bytes.len() > VALUE_BYTES_MAX) {
             head_start.register.content = head_start.register.without_value().content;
         }
+        head_start.register = head_start.register.detached();
         let key_hash = key.hash;
         let key = key.key.detached();
         let bytes = cost(&key, &head_start);
@@ -182,6 +183,18 @@ mod tests {
             assert!(table.order.len() <= 2 * (table.held.len() + 1) + ORDER_PLACES_MIN);
         }
         assert!(table.take(&key(1), &replicas(0)).is_some());
+    }
+
+    #[test]
+    fn a_head_start_keeps_no_message_alive() {
+        let mut table = HeadStarts::new();
+        let message = bytes::Bytes::from(b"a whole message".to_vec());
+        let key = HashedKey { key: Key::new(message.slice(2..7)).unwrap(), hash: 1 };
+        let mut short = head_start(1_000, b"");
+        short.register.content = Content::Live(Value { bytes: message.slice(8..), ..Value::default() });
+        table.insert(1_000, &key, replicas(0), short, 1 << 20);
+        drop(key);
+        assert!(table.held.len() == 1 && message.is_unique(), "it holds on to the message");
     }
 
     #[test]
