@@ -191,7 +191,8 @@ pub enum Answer {
     KeyReused,
     /// The history no longer reaches back to the operation's birth: it may have been applied before.
     Forgotten,
-    /// It has not taken effect, is not applied now either, and never will be: the nodes' disks have no room for it.
+    /// It has not taken effect, is not applied now either, and none of this router's attempts of it ever will be: the nodes'
+    /// disks have no room for it.
     NoRoom,
 }
 

@@ -48,7 +48,8 @@ pub(super) struct Entry {
     pub(super) retries: u32,
     /// Ask for the value's bytes in the next round whatever the operations.
     pub(super) want_value: bool,
-    /// The nodes' disks have no room, and an operation that needs some is in doubt: the next round settles it.
+    /// The nodes' disks have no room, and operations wait that were in the round which learned so: the next one asks for none,
+    /// settles those in doubt, and lets through what needs none.
     pub(super) no_room: bool,
     /// A read in the queue could not be settled without a round.
     pub(super) reads_need_round: bool,

@@ -310,6 +310,8 @@ impl Coordinator {
             self.answer(slot.token, Err(Failure::Overloaded), out);
             return;
         }
+        // Those for whom it was said may have gone.
+        entry.no_room &= !entry.queue.is_empty();
         entry.queue.push_back(slot);
         self.pump(now, id, out);
     }

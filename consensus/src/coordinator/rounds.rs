@@ -8,6 +8,7 @@ use super::{Coordinator, Effects, Failure, Now, Purpose, Route};
 use crate::ballot::{Ballot, Hlc};
 use crate::ids::NodeIndex;
 use crate::message::RequestBody;
+use crate::quorum::ReplicaSet;
 use crate::round::{HeadStart, Progress, Round, RoundFailure, RoundOutput, RoundPlan, Slot, Step};
 
 impl Coordinator {
@@ -80,11 +81,10 @@ impl Coordinator {
     }
 
     /// Keeps what a chosen round leaves for the key's next one.
-    fn keep_head_start(&mut self, now: Now, id: EntryId, head_start: HeadStart) {
+    fn keep_head_start(&mut self, now: Now, id: EntryId, replicas: Arc<ReplicaSet>, head_start: HeadStart) {
         let Some(entry) = self.entries.get(id) else { return };
         let now_ms = self.clock.now_ms(now.wall_ms);
         if head_start.is_current(now_ms) {
-            let replicas = Arc::clone(&entry.replicas);
             let bytes_max = self.config.head_starts_bytes_max;
             self.head_starts.insert(now_ms, &entry.key, replicas, head_start, bytes_max);
         }
@@ -107,7 +107,9 @@ impl Coordinator {
         let mut output = RoundOutput::default();
         let usable = |node: NodeIndex| !self.unusable.contains(&node);
         let progress = event(&mut running.round, now_ms, &usable, &mut output);
-        let head_start = running.round.take_head_start();
+        // With the replicas that have promised: the key's may be others by now.
+        let head_start =
+            running.round.take_head_start().map(|left| (Arc::clone(running.round.replicas()), left));
         self.stats.one_trip_answers += output.early.len() as u64;
         self.send_round(now, id, ballot, output.sends, out);
         for (token, answer) in output.early {
@@ -121,8 +123,8 @@ impl Coordinator {
                     entry.retries = 0;
                     entry.last_failure = None;
                 }
-                if let Some(head_start) = head_start {
-                    self.keep_head_start(now, id, head_start);
+                if let Some((replicas, head_start)) = head_start {
+                    self.keep_head_start(now, id, replicas, head_start);
                 }
                 for (token, answer) in answers {
                     self.answer(token, Ok(answer), out);
@@ -166,7 +168,7 @@ impl Coordinator {
         for (token, failure) in refused {
             self.answer(token, Err(failure), out);
         }
-        let no_room = slots.iter().any(|slot| self.has_no_room(id, slot, reason));
+        let no_room = !slots.is_empty() && self.is_full(id, reason);
         let pause_us = self.pause_us(id, reason);
         let Some(entry) = self.entries.get_mut(id) else { return };
         entry.round = None;
@@ -186,6 +188,11 @@ impl Coordinator {
         if reason.value_moved && retries == 0 {
             return 0;
         }
+        // Some of its Accepts are stored at each try, and it is not contention that it fails of.
+        let running = self.entries.get(id).and_then(|entry| entry.round.as_ref());
+        if !reason.disk_low.is_empty() && running.is_some_and(|running| running.round.has_no_room()) {
+            return self.config.patience_us;
+        }
         let bound_us = self.config.backoff_us_min.saturating_mul(1 << retries.min(16));
         self.rng.up_to(bound_us.min(self.config.backoff_us_max)).max(1)
     }
@@ -201,15 +208,14 @@ impl Coordinator {
         if born_ms.zip(reason.skew_limit_ms).is_some_and(|(born_ms, limit_ms)| born_ms > limit_ms) {
             return Some(Failure::ClockSkew);
         }
-        self.has_no_room(id, slot, reason).then_some(Failure::DiskReserve)
+        (operation.change.grows() && self.is_full(id, reason)).then_some(Failure::DiskReserve)
     }
 
-    /// Whether an operation grows the data while no majority has room for it.
-    fn has_no_room(&self, id: EntryId, slot: &Slot, reason: &RoundFailure) -> bool {
+    /// Whether no majority has room for what grows the data.
+    fn is_full(&self, id: EntryId, reason: &RoundFailure) -> bool {
         let Some(entry) = self.entries.get(id) else { return false };
         let has_room = |node| !self.unusable.contains(&node) && !reason.disk_low.contains(&node);
-        let full = !reason.disk_low.is_empty() && !entry.replicas.is_quorum(has_room);
-        full && slot.proposal.operation.change.grows()
+        !reason.disk_low.is_empty() && !entry.replicas.is_quorum(has_room)
     }
 
     fn send_round(

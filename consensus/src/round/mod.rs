@@ -187,8 +187,14 @@ impl Round {
 
     /// Who decides this round.
     #[must_use]
-    pub fn replicas(&self) -> &ReplicaSet {
+    pub fn replicas(&self) -> &Arc<ReplicaSet> {
         &self.replicas
+    }
+
+    /// Whether it applies nothing that grows the data.
+    #[must_use]
+    pub fn has_no_room(&self) -> bool {
+        self.no_room
     }
 
     /// Whether an Accept was sent: from then on every operation in the round is in doubt until it is chosen.

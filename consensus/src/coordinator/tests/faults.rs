@@ -199,6 +199,21 @@ fn change_in_doubt_whose_nodes_have_no_room_any_more_is_settled() {
 }
 
 #[test]
+fn change_that_one_node_holds_and_the_others_have_no_room_for_is_not_written_again_and_again() {
+    let mut world = World::new(1, 1);
+    let write = world.submit(0, "k", put("one"));
+    world.run_until(|world| some_event(world, |_, body| body.is_durable()));
+    world.stopped.extend([B, C]);
+    world.run_until(|world| !some_event(world, |_, body| body.is_durable()));
+    world.stopped.clear();
+    world.nodes.iter_mut().for_each(|node| node.disk_low = true);
+    world.nodes.iter_mut().skip(1).for_each(|node| node.disk_critical = true);
+    world.run();
+    assert_eq!(*world.answer(write), Err(Failure::Unknown));
+    assert!(world.nodes[0].stored <= 8, "{} times in five seconds", world.nodes[0].stored);
+}
+
+#[test]
 fn change_that_was_sent_is_never_called_refused_whatever_refuses_it_later() {
     // Its Accepts are lost; the clocks disagree, or nobody is left when it is tried again.
     type Trouble = fn(&mut World);

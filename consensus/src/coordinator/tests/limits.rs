@@ -6,7 +6,7 @@ use super::*;
 use crate::ballot::Ballot;
 use crate::coordinator::{Coordinator, CoordinatorConfig, Effects, Now, Submit};
 use crate::ids::PartitionId;
-use crate::message::{Reply, ReplyBody};
+use crate::message::{Reply, ReplyBody, RequestBody};
 use crate::quorum::ReplicaSet;
 
 const NOW: Now = Now { wall_ms: START_MS, mono_us: 0 };
@@ -90,6 +90,35 @@ fn later_round_uses_the_replicas_that_the_last_request_named() {
     coordinator.on_lost(NOW, NodeIndex(1), 2, &mut out);
     coordinator.tick(Now { mono_us: 100_000, ..NOW }, &mut out);
     assert!(out.sends.iter().any(|(node, _)| node.0 >= 3), "{:?}", out.sends);
+}
+
+#[test]
+fn what_the_old_replicas_promised_does_not_count_for_the_new_ones() {
+    let mut coordinator = Coordinator::new(CoordinatorConfig::default(), 1);
+    let mut out = submit(&mut coordinator, 1, "k", put("one"));
+    for (node, request) in out.sends.split_off(0) {
+        let body = ReplyBody::Promised(Register::absent(Ballot::ZERO));
+        coordinator.on_reply(NOW, node, START_MS, Reply { id: request.id, done: true, body }, &mut out);
+    }
+    let accepts = out.sends.split_off(0);
+    let moved = Submit {
+        token: Token(2),
+        key: Key::new("k").unwrap(),
+        partition: PartitionId(0),
+        replicas: Arc::new(ReplicaSet::single((3..6).map(NodeIndex).collect())),
+        task: put("two"),
+        deadline_us: 5_000_000,
+    };
+    coordinator.submit(NOW, moved, &mut out);
+    for (node, request) in accepts {
+        assert!(matches!(request.body, RequestBody::Accept { next: Some(_), .. }));
+        let body = ReplyBody::Accepted { next_promised: true };
+        coordinator.on_reply(NOW, node, START_MS, Reply { id: request.id, done: true, body }, &mut out);
+    }
+    assert!(!out.sends.is_empty());
+    for (node, request) in &out.sends {
+        assert!(node.0 >= 3 && matches!(request.body, RequestBody::Prepare { .. }), "{request:?}");
+    }
 }
 
 #[test]

@@ -17,6 +17,10 @@ pub(super) struct Acceptor {
     pub(super) skew: i64,
     /// Below its disk reserve.
     pub(super) disk_low: bool,
+    /// Far below it.
+    pub(super) disk_critical: bool,
+    /// Registers stored.
+    pub(super) stored: u32,
 }
 
 impl Acceptor {
@@ -42,6 +46,11 @@ impl Acceptor {
                     ReplyBody::Rejected(Rejection::Outbid(held))
                 }
             }
+            RequestBody::Accept { register: new, .. }
+                if self.disk_critical && new.memory_bytes() > register.memory_bytes() =>
+            {
+                ReplyBody::Rejected(Rejection::DiskReserve)
+            }
             RequestBody::Accept { register: new, next } => {
                 assert!(!matches!(new.content, Content::Withheld { .. }));
                 let held = register.accepted.max(*promise);
@@ -53,6 +62,7 @@ impl Acceptor {
                     *promise = next.unwrap_or(*promise);
                     let next_promised = next.is_some();
                     *stored = Some(Arc::unwrap_or_clone(new));
+                    self.stored += 1;
                     ReplyBody::Accepted { next_promised }
                 } else {
                     ReplyBody::Rejected(Rejection::Outbid(held))
