@@ -13,16 +13,35 @@ const NOW: Now = Now { wall_ms: START_MS, mono_us: 0 };
 
 fn submit(coordinator: &mut Coordinator, token: u64, key: &str, task: Task) -> Effects {
     let mut out = Effects::default();
+    submit_to(coordinator, token, key, 0..3, task, &mut out);
+    out
+}
+
+fn submit_to(
+    coordinator: &mut Coordinator,
+    token: u64,
+    key: &str,
+    nodes: std::ops::Range<u16>,
+    task: Task,
+    out: &mut Effects,
+) {
     let submit = Submit {
         token: Token(token),
         key: Key::new(key.to_owned()).unwrap(),
         partition: PartitionId(0),
-        replicas: Arc::new(ReplicaSet::single((0..3).map(NodeIndex).collect())),
+        replicas: Arc::new(ReplicaSet::single(nodes.map(NodeIndex).collect())),
         task,
         deadline_us: 5_000_000,
     };
-    coordinator.submit(NOW, submit, &mut out);
-    out
+    coordinator.submit(NOW, submit, out);
+}
+
+/// Every Prepare that was sent finds an absent key and is promised.
+fn promise_all(coordinator: &mut Coordinator, out: &mut Effects) {
+    for (node, request) in out.sends.split_off(0) {
+        let body = ReplyBody::Promised(Register::absent(Ballot::ZERO));
+        coordinator.on_reply(NOW, node, START_MS, Reply { id: request.id, done: true, body }, out);
+    }
 }
 
 #[test]
@@ -76,15 +95,7 @@ fn later_round_uses_the_replicas_that_the_last_request_named() {
     let mut coordinator = Coordinator::new(CoordinatorConfig::default(), 1);
     submit(&mut coordinator, 1, "k", put("one"));
     let mut out = Effects::default();
-    let moved = Submit {
-        token: Token(2),
-        key: Key::new("k").unwrap(),
-        partition: PartitionId(0),
-        replicas: Arc::new(ReplicaSet::single((3..6).map(NodeIndex).collect())),
-        task: increment(None),
-        deadline_us: 5_000_000,
-    };
-    coordinator.submit(NOW, moved, &mut out);
+    submit_to(&mut coordinator, 2, "k", 3..6, increment(None), &mut out);
     assert!(out.sends.is_empty(), "waits for the round under way");
     coordinator.on_lost(NOW, NodeIndex(0), 1, &mut out);
     coordinator.on_lost(NOW, NodeIndex(1), 2, &mut out);
@@ -96,20 +107,9 @@ fn later_round_uses_the_replicas_that_the_last_request_named() {
 fn what_the_old_replicas_promised_does_not_count_for_the_new_ones() {
     let mut coordinator = Coordinator::new(CoordinatorConfig::default(), 1);
     let mut out = submit(&mut coordinator, 1, "k", put("one"));
-    for (node, request) in out.sends.split_off(0) {
-        let body = ReplyBody::Promised(Register::absent(Ballot::ZERO));
-        coordinator.on_reply(NOW, node, START_MS, Reply { id: request.id, done: true, body }, &mut out);
-    }
+    promise_all(&mut coordinator, &mut out);
     let accepts = out.sends.split_off(0);
-    let moved = Submit {
-        token: Token(2),
-        key: Key::new("k").unwrap(),
-        partition: PartitionId(0),
-        replicas: Arc::new(ReplicaSet::single((3..6).map(NodeIndex).collect())),
-        task: put("two"),
-        deadline_us: 5_000_000,
-    };
-    coordinator.submit(NOW, moved, &mut out);
+    submit_to(&mut coordinator, 2, "k", 3..6, put("two"), &mut out);
     for (node, request) in accepts {
         assert!(matches!(request.body, RequestBody::Accept { next: Some(_), .. }));
         let body = ReplyBody::Accepted { next_promised: true };
@@ -125,11 +125,7 @@ fn what_the_old_replicas_promised_does_not_count_for_the_new_ones() {
 fn accepts_that_wait_for_a_sync_cost_no_timers() {
     let mut coordinator = Coordinator::new(CoordinatorConfig::default(), 1);
     let mut out = submit(&mut coordinator, 1, "k", put("one"));
-    for (node, request) in out.sends.split_off(0) {
-        let body = ReplyBody::Promised(Register::absent(Ballot::ZERO));
-        let reply = Reply { id: request.id, done: true, body };
-        coordinator.on_reply(NOW, node, START_MS, reply, &mut out);
-    }
+    promise_all(&mut coordinator, &mut out);
     assert!(out.sends.iter().all(|(_, request)| request.body.is_durable()));
     assert_eq!(coordinator.next_timer_us(), Some(5_000_000), "the deadline");
     submit(&mut coordinator, 2, "k", put("two"));
