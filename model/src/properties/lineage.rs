@@ -31,11 +31,9 @@ impl Lineage {
             return;
         }
         self.holders.remove(&ballot);
-        // Of those that lie further apart each derives from the one in between.
-        let lower = self.chosen.range(..ballot).next_back();
-        let higher = self.chosen.range(ballot..).next();
-        self.holds &= lower.is_none_or(|(_, older)| derives(register, older));
-        self.holds &= higher.is_none_or(|(_, newer)| derives(newer, register));
+        let from_lower = self.chosen.range(..ballot).all(|(_, older)| derives(register, older));
+        let to_higher = self.chosen.range(ballot..).all(|(_, newer)| derives(newer, register));
+        self.holds &= from_lower && to_higher;
         self.chosen.insert(ballot, register.clone());
     }
 }
