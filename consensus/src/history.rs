@@ -84,9 +84,15 @@ pub enum Settled<T> {
     Forgotten,
 }
 
-/// The last rounds and operations of a register's lineage.
+/// The last rounds and operations of a register's lineage. That of most keys is empty, and takes the room of a pointer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct History {
+    /// Nothing where the parts would be the default's, so that equal histories compare equal.
+    parts: Option<Box<Parts>>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+struct Parts {
     /// Ballots of the rounds before the version's own that changed the register, oldest first. Those that their own
     /// proposer has no use for any more are left out: nobody else asks for them.
     rounds: Vec<Ballot>,
@@ -98,11 +104,20 @@ pub struct History {
     ops_floor: Ballot,
 }
 
+impl Parts {
+    const EMPTY: Self =
+        Self { rounds: Vec::new(), rounds_floor: Ballot::ZERO, ops: Vec::new(), ops_floor: Ballot::ZERO };
+
+    fn is_empty(&self) -> bool {
+        *self == Self::EMPTY
+    }
+}
+
 impl History {
     /// An empty history that knows nothing at or below `floor`.
     #[must_use]
     pub fn with_floor(floor: Ballot) -> Self {
-        Self { rounds: Vec::new(), rounds_floor: floor, ops: Vec::new(), ops_floor: floor }
+        Self::from_parts(Vec::new(), floor, Vec::new(), floor)
     }
 
     /// Rebuilds a history from its stored parts.
@@ -113,43 +128,64 @@ impl History {
         ops: Vec<OpRecord>,
         ops_floor: Ballot,
     ) -> Self {
-        Self { rounds, rounds_floor, ops, ops_floor }
+        let parts = Parts { rounds, rounds_floor, ops, ops_floor };
+        Self { parts: (!parts.is_empty()).then(|| Box::new(parts)) }
     }
 
     /// Ballots of the rounds before the version's own, oldest first.
     #[must_use]
     pub fn rounds(&self) -> &[Ballot] {
-        &self.rounds
+        &self.parts().rounds
     }
 
     /// The highest round dropped.
     #[must_use]
     pub fn rounds_floor(&self) -> Ballot {
-        self.rounds_floor
+        self.parts().rounds_floor
     }
 
     /// Settled operations with a client's key, oldest first.
     #[must_use]
     pub fn ops(&self) -> &[OpRecord] {
-        &self.ops
+        &self.parts().ops
     }
 
     /// The highest recording ballot dropped.
     #[must_use]
     pub fn ops_floor(&self) -> Ballot {
-        self.ops_floor
+        self.parts().ops_floor
     }
 
-    /// Bytes of memory that the rounds and operations take.
+    /// Bytes of memory that the history takes beyond its place in the register.
     #[must_use]
     pub fn memory_bytes(&self) -> usize {
-        self.rounds.len() * size_of::<Ballot>() + self.ops.len() * size_of::<OpRecord>()
+        self.parts.as_ref().map_or(0, |parts| {
+            size_of::<Parts>() + size_of_val(parts.rounds.as_slice()) + size_of_val(parts.ops.as_slice())
+        })
+    }
+
+    fn parts(&self) -> &Parts {
+        const EMPTY: &Parts = &Parts::EMPTY;
+        self.parts.as_deref().unwrap_or(EMPTY)
+    }
+
+    fn change(&mut self, change: impl FnOnce(&mut Parts)) {
+        if let Some(parts) = &mut self.parts {
+            change(parts);
+            self.parts.take_if(|parts| parts.is_empty());
+        } else {
+            let mut parts = Parts::EMPTY;
+            change(&mut parts);
+            self.parts = (!parts.is_empty()).then(|| Box::new(parts));
+        }
     }
 
     /// Raises both floors to at least `floor`: what a replica's purge floor asks of an absent key's register.
     pub fn raise_floors(&mut self, floor: Ballot) {
-        self.rounds_floor = self.rounds_floor.max(floor);
-        self.ops_floor = self.ops_floor.max(floor);
+        self.change(|parts| {
+            parts.rounds_floor = parts.rounds_floor.max(floor);
+            parts.ops_floor = parts.ops_floor.max(floor);
+        });
     }
 
     /// What became of an operation that a router proposed under `attempts` (each with the result computed for
@@ -161,20 +197,20 @@ impl History {
     ) -> Settled<&'a T> {
         let mut birth = Ballot::MAX;
         for (ballot, result) in attempts {
-            if ballot == newest || self.rounds.contains(&ballot) {
+            if ballot == newest || self.rounds().contains(&ballot) {
                 return Settled::Applied(result);
             }
             birth = birth.min(ballot);
         }
-        if birth > self.rounds_floor { Settled::NotApplied } else { Settled::Forgotten }
+        if birth > self.rounds_floor() { Settled::NotApplied } else { Settled::Forgotten }
     }
 
     /// What became of the client's operation `id`, born at `birth`.
     #[must_use]
     pub fn settle_op(&self, id: OpId, birth: Ballot) -> Settled<&OpRecord> {
-        match self.ops.iter().rev().find(|record| record.id == id) {
+        match self.ops().iter().rev().find(|record| record.id == id) {
             Some(record) => Settled::Applied(record),
-            None if birth > self.ops_floor => Settled::NotApplied,
+            None if birth > self.ops_floor() => Settled::NotApplied,
             None => Settled::Forgotten,
         }
     }
@@ -185,33 +221,37 @@ impl History {
     /// know. All of those take part in its next round on the key, so that this stands for the earlier ones: they go, and
     /// raise no floor.
     pub(crate) fn push_round(&mut self, previous: Ballot, ballot: Ballot, limits: &HistoryLimits) {
-        let stays = |round: Ballot| round.proposer != ballot.proposer;
-        self.rounds.retain(|round| stays(*round));
-        if !previous.is_zero() && stays(previous) {
-            self.rounds.push(previous);
-        }
-        let beyond = self.rounds.len().saturating_sub(limits.rounds_max.saturating_sub(1));
-        let since_ms = ballot.hlc.millis().saturating_sub(limits.rounds_age_ms_max);
-        let too_old = self.rounds.iter().take_while(|round| round.hlc.millis() < since_ms).count();
-        for dropped in self.rounds.drain(..beyond.max(too_old)) {
-            self.rounds_floor = self.rounds_floor.max(dropped);
-        }
+        self.change(|parts| {
+            let stays = |round: Ballot| round.proposer != ballot.proposer;
+            parts.rounds.retain(|round| stays(*round));
+            if !previous.is_zero() && stays(previous) {
+                parts.rounds.push(previous);
+            }
+            let beyond = parts.rounds.len().saturating_sub(limits.rounds_max.saturating_sub(1));
+            let since_ms = ballot.hlc.millis().saturating_sub(limits.rounds_age_ms_max);
+            let too_old = parts.rounds.iter().take_while(|round| round.hlc.millis() < since_ms).count();
+            for dropped in parts.rounds.drain(..beyond.max(too_old)) {
+                parts.rounds_floor = parts.rounds_floor.max(dropped);
+            }
+        });
     }
 
     /// Notes operations that the round at `ballot` settled.
     pub(crate) fn push_ops(&mut self, records: Vec<OpRecord>, ballot: Ballot, limits: &HistoryLimits) {
-        self.ops.extend(records);
-        let older_than = |age_ms: u64| {
-            let since_ms = ballot.hlc.millis().saturating_sub(age_ms);
-            self.ops.iter().take_while(|op| op.recorded.hlc.millis() < since_ms).count()
-        };
-        let beyond_all = self.ops.len().saturating_sub(limits.ops_max);
-        let beyond_kept =
-            self.ops.len().saturating_sub(limits.ops_kept).min(older_than(limits.ops_recent_ms));
-        let too_old = older_than(limits.ops_age_ms_max);
-        for dropped in self.ops.drain(..beyond_all.max(beyond_kept).max(too_old)) {
-            self.ops_floor = self.ops_floor.max(dropped.recorded);
-        }
+        self.change(|parts| {
+            parts.ops.extend(records);
+            let older_than = |age_ms: u64| {
+                let since_ms = ballot.hlc.millis().saturating_sub(age_ms);
+                parts.ops.iter().take_while(|op| op.recorded.hlc.millis() < since_ms).count()
+            };
+            let beyond_all = parts.ops.len().saturating_sub(limits.ops_max);
+            let beyond_kept =
+                parts.ops.len().saturating_sub(limits.ops_kept).min(older_than(limits.ops_recent_ms));
+            let too_old = older_than(limits.ops_age_ms_max);
+            for dropped in parts.ops.drain(..beyond_all.max(beyond_kept).max(too_old)) {
+                parts.ops_floor = parts.ops_floor.max(dropped.recorded);
+            }
+        });
     }
 }
 

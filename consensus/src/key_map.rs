@@ -32,13 +32,25 @@ impl<V> KeyMap<V> {
     }
 
     pub(crate) fn get_mut(&mut self, key_hash: u64, key: &Key) -> Option<&mut V> {
-        self.get_own_mut(key_hash, key).map(|(_, value)| value)
+        self.table.find_mut(key_hash, |entry| entry.key == *key).map(|entry| &mut entry.value)
     }
 
-    /// The value with the map's own copy of the key.
-    pub(crate) fn get_own_mut(&mut self, key_hash: u64, key: &Key) -> Option<(&Key, &mut V)> {
-        let entry = self.table.find_mut(key_hash, |entry| entry.key == *key)?;
-        Some((&entry.key, &mut entry.value))
+    /// A value that is wanted among those whose keys have this hash: for whoever keeps no copy of the key.
+    pub(crate) fn find(&self, key_hash: u64, wanted: impl Fn(&V) -> bool) -> Option<&V> {
+        let found = self.table.find(key_hash, |entry| entry.key_hash == key_hash && wanted(&entry.value))?;
+        Some(&found.value)
+    }
+
+    /// Like [`Self::find`], with the key.
+    pub(crate) fn find_mut(&mut self, key_hash: u64, wanted: impl Fn(&V) -> bool) -> Option<(&Key, &mut V)> {
+        let is_it = |entry: &Entry<V>| entry.key_hash == key_hash && wanted(&entry.value);
+        self.table.find_mut(key_hash, is_it).map(|entry| (&entry.key, &mut entry.value))
+    }
+
+    /// Takes out what [`Self::find`] finds.
+    pub(crate) fn remove_found(&mut self, key_hash: u64, wanted: impl Fn(&V) -> bool) -> Option<V> {
+        let is_it = |entry: &Entry<V>| entry.key_hash == key_hash && wanted(&entry.value);
+        Some(self.table.find_entry(key_hash, is_it).ok()?.remove().0.value)
     }
 
     /// Puts in a value for a key that has none.
@@ -110,6 +122,23 @@ mod tests {
         assert_eq!((map.get(7, &key(1)), map.get(7, &key(2))), (Some(&"one"), Some(&"two")));
         assert_eq!(map.remove(7, &key(1)), Some("one"));
         assert_eq!((map.get(7, &key(1)), map.get(7, &key(2)), map.len()), (None, Some(&"two"), 1));
+    }
+
+    #[test]
+    fn a_value_is_found_among_those_of_its_hash_alone() {
+        let mut map = KeyMap::default();
+        // A table of eight places: each key shares its place with others.
+        for number in 0..6 {
+            map.insert_new(number / 2, key(number), number);
+        }
+        for number in 0..6 {
+            let of = |hash| map.find(hash, |value| *value == number).copied();
+            assert_eq!((of(number / 2), of(number / 2 + 1)), (Some(number), None));
+        }
+        assert_eq!(map.find_mut(1, |value| *value == 3), Some((&key(3), &mut 3)));
+        assert_eq!((map.remove_found(1, |value| *value == 4), map.remove_found(1, |_| false)), (None, None));
+        assert_eq!((map.remove_found(1, |value| *value == 3), map.get(1, &key(3))), (Some(3), None));
+        assert_eq!((map.get(1, &key(2)), map.len()), (Some(&2), 5));
     }
 
     #[test]

@@ -313,7 +313,6 @@ impl Shard {
 type HeadRead = Result<Option<RegisterRow>, StoreError>;
 
 /// What is known of a request's register before anything is decided.
-#[expect(clippy::large_enum_variant, reason = "short-lived, and most of them are the large one")]
 enum Head {
     /// The replica answers by itself.
     NotNeeded,

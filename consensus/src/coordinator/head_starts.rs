@@ -14,7 +14,7 @@ use crate::round::HeadStart;
 /// Values up to this many bytes are kept, for counters and conditions' identity rounds; longer ones are withheld.
 const VALUE_BYTES_MAX: usize = 256;
 /// What an entry costs beside its key, value and history, about.
-const ENTRY_BYTES: usize = 600;
+const ENTRY_BYTES: usize = 480;
 /// So many places of head starts that are gone stay in the order, however few there are.
 const ORDER_PLACES_MIN: usize = 1_024;
 
@@ -34,14 +34,17 @@ pub(super) struct HeadStarts {
 struct Place {
     ballot: Ballot,
     key_hash: u64,
-    key: Key,
 }
 
 impl Place {
+    /// Whether this came then.
+    fn is_of(&self, held: &Held) -> bool {
+        held.head_start.ballot == self.ballot
+    }
+
     /// What came then, if it is there still.
     fn stands_for<'a>(&self, held: &'a KeyMap<Box<Held>>) -> Option<&'a Held> {
-        let held = held.get(self.key_hash, &self.key)?;
-        (held.head_start.ballot == self.ballot).then_some(&**held)
+        held.find(self.key_hash, |held| self.is_of(held)).map(|held| &**held)
     }
 }
 
@@ -73,7 +76,7 @@ impl HeadStarts {
         let key_hash = key.hash;
         let key = key.key.detached();
         let bytes = cost(&key, &head_start);
-        self.order.push_back(Place { ballot: head_start.ballot, key_hash, key: key.clone() });
+        self.order.push_back(Place { ballot: head_start.ballot, key_hash });
         if let Some(replaced) = self.held.remove(key_hash, &key) {
             self.bytes -= replaced.bytes;
         }
@@ -98,7 +101,7 @@ impl HeadStarts {
             }
             if let Some((bytes, guessed)) = standing.map(|held| (held.bytes, held.head_start.guessed)) {
                 self.bytes -= bytes;
-                self.held.remove(place.key_hash, &place.key);
+                self.held.remove_found(place.key_hash, |held| place.is_of(held));
                 if guessed {
                     self.guesses.was_useless();
                 }

@@ -11,6 +11,7 @@
 //! kept: the values are long, and most questions don't ask for them.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use super::boundary::Ticket;
@@ -31,21 +32,38 @@ pub(super) struct Known {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Recent {
     entries: KeyMap<Entry>,
-    /// Every register on its way, those accepted again since included, in the order of their tickets.
-    under_way: VecDeque<(Ticket, u64, Key)>,
+    /// Tickets and hashes of the keys of every register on its way, those accepted again since included, in the order of
+    /// their tickets.
+    under_way: VecDeque<(Ticket, u64)>,
     /// Keys with a register on its way.
     pending: usize,
-    /// Those that are kept, the next to be looked at first, with their places; stale where the entry has another.
-    kept: VecDeque<(Place, u64, Key)>,
-    /// The last place given.
-    last_place: Place,
-    kept_bytes: usize,
-    kept_bytes_max: usize,
+    kept: Kept,
 }
 
-/// When an entry began to be kept; no two have one.
+/// The order of the kept, and their bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Kept {
+    /// Places and hashes of keys, the next to be looked at first; stale where no entry has the place any more.
+    order: VecDeque<(Place, u64)>,
+    next_place: Place,
+    bytes: usize,
+    bytes_max: usize,
+}
+
+/// When an entry began to be kept; no two have one. Never zero, so that none takes no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Place(u64);
+struct Place(NonZeroU64);
+
+impl Kept {
+    /// Gives a place, and counts the bytes.
+    fn add(&mut self, key_hash: u64, bytes: usize) -> (Place, usize) {
+        let place = self.next_place;
+        self.next_place = Place(place.0.saturating_add(1));
+        self.order.push_back((place, key_hash));
+        self.bytes += bytes;
+        (place, bytes)
+    }
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Entry {
@@ -58,9 +76,15 @@ struct Entry {
     was_used: bool,
 }
 
+impl Entry {
+    fn is_at(&self, place: Place) -> bool {
+        self.kept.is_some_and(|(own, _)| own == place)
+    }
+}
+
 impl Recent {
     /// What a kept register is counted for beside key, value and history: entry, queue and reference counts.
-    pub(super) const ENTRY_BYTES: usize = 512;
+    pub(super) const ENTRY_BYTES: usize = 384;
 
     /// Keeps nothing beyond what is on its way when `kept_bytes_max` is 0.
     pub(super) fn new(kept_bytes_max: usize) -> Self {
@@ -68,10 +92,12 @@ impl Recent {
             entries: KeyMap::default(),
             under_way: VecDeque::new(),
             pending: 0,
-            kept: VecDeque::new(),
-            last_place: Place(0),
-            kept_bytes: 0,
-            kept_bytes_max,
+            kept: Kept {
+                order: VecDeque::new(),
+                next_place: Place(NonZeroU64::MIN),
+                bytes: 0,
+                bytes_max: kept_bytes_max,
+            },
         }
     }
 
@@ -99,43 +125,37 @@ impl Recent {
 
     /// Bytes that the kept registers count for.
     pub(super) fn kept_bytes(&self) -> usize {
-        self.kept_bytes
+        self.kept.bytes
     }
 
     /// Whether a register is worth a copy of its own: one that keeps no message alive.
     pub(super) fn keeps(&self, spilled: bool) -> bool {
-        self.kept_bytes_max > 0 && !spilled
+        self.kept.bytes_max > 0 && !spilled
     }
 
     /// Puts a register over the disk's.
     pub(super) fn insert(&mut self, key_hash: u64, key: &Key, known: Known) {
         let ticket = known.ticket;
-        // Never the caller's key: it may be a slice of a message, and these stay.
-        let key = match self.entries.get_own_mut(key_hash, key) {
-            Some((own, entry)) => {
-                let (from, to) = (entry.known.register.accepted, known.register.accepted);
-                assert!(from < to, "the accepted ballot would go from {from} to {to}");
-                assert!(entry.known.ticket < ticket, "tickets would go down");
-                self.pending += usize::from(!entry.is_pending);
-                (entry.known, entry.is_pending, entry.was_used) = (known, true, true);
-                own.clone()
-            }
-            None => {
-                let key = key.detached();
-                let entry = Entry { known, is_pending: true, kept: None, was_used: false };
-                self.entries.insert_new(key_hash, key.clone(), entry);
-                self.pending += 1;
-                key
-            }
-        };
-        self.under_way.push_back((ticket, key_hash, key));
+        if let Some(entry) = self.entries.get_mut(key_hash, key) {
+            let (from, to) = (entry.known.register.accepted, known.register.accepted);
+            assert!(from < to, "the accepted ballot would go from {from} to {to}");
+            assert!(entry.known.ticket < ticket, "tickets would go down");
+            self.pending += usize::from(!entry.is_pending);
+            (entry.known, entry.is_pending, entry.was_used) = (known, true, true);
+        } else {
+            let entry = Entry { known, is_pending: true, kept: None, was_used: false };
+            // Never the caller's key: it may be a slice of a message, and this one stays.
+            self.entries.insert_new(key_hash, key.detached(), entry);
+            self.pending += 1;
+        }
+        self.under_way.push_back((ticket, key_hash));
     }
 
     /// Keeps what the disk tells. The key must have no register here.
     pub(super) fn keep(&mut self, key_hash: u64, key: &Key, register: &Arc<Register>) {
         let key = key.detached();
         let known = Known { register: Arc::clone(register), spilled: false, ticket: Ticket::NONE };
-        let kept = Some(self.place(key_hash, &key, cost(&key, register)));
+        let kept = Some(self.kept.add(key_hash, cost(&key, register)));
         let entry = Entry { known, is_pending: false, kept, was_used: false };
         self.entries.insert_new(key_hash, key, entry);
     }
@@ -143,77 +163,64 @@ impl Recent {
     /// Everything up to `ticket` is durable: the disk tells it from now on. A key that was accepted again since
     /// stays, others stay while there is room.
     pub(super) fn committed(&mut self, ticket: Ticket) {
-        while let Some((written, _, _)) = self.under_way.front()
-            && *written <= ticket
-            && let Some((_, key_hash, key)) = self.under_way.pop_front()
+        while let Some(&(written, key_hash)) = self.under_way.front()
+            && written <= ticket
         {
-            self.settle(ticket, key_hash, &key);
+            self.under_way.pop_front();
+            self.settle(written, key_hash);
         }
         self.make_room();
     }
 
     /// Keeps or drops a register that became durable, unless a later one is on its way.
-    fn settle(&mut self, ticket: Ticket, key_hash: u64, key: &Key) {
+    fn settle(&mut self, written: Ticket, key_hash: u64) {
         let keeps_inline = self.keeps(false);
-        let Some(entry) = self.entries.get_mut(key_hash, key) else { return };
-        if !entry.is_pending || entry.known.ticket > ticket {
-            return;
-        }
-        entry.is_pending = false;
+        let is_it = |entry: &Entry| entry.is_pending && entry.known.ticket == written;
+        let Some((key, entry)) = self.entries.find_mut(key_hash, is_it) else { return };
         self.pending -= 1;
-        let bytes = cost(key, &entry.known.register);
-        match (&mut entry.kept, keeps_inline && !entry.known.spilled) {
-            (Some((_, counted)), true) => {
-                self.kept_bytes = self.kept_bytes - *counted + bytes;
+        if keeps_inline && !entry.known.spilled {
+            entry.is_pending = false;
+            let bytes = cost(key, &entry.known.register);
+            if let Some((_, counted)) = &mut entry.kept {
+                self.kept.bytes = self.kept.bytes - *counted + bytes;
                 *counted = bytes;
+            } else {
+                entry.kept = Some(self.kept.add(key_hash, bytes));
             }
-            (None, true) => {
-                let place = self.place(key_hash, key, bytes);
-                if let Some(entry) = self.entries.get_mut(key_hash, key) {
-                    entry.kept = Some(place);
-                }
-            }
-            (_, false) => self.remove(key_hash, key),
+        } else {
+            self.remove(key_hash, is_it);
         }
-    }
-
-    /// Gives a place among the kept, and counts the bytes.
-    fn place(&mut self, key_hash: u64, key: &Key, bytes: usize) -> (Place, usize) {
-        self.last_place.0 += 1;
-        self.kept.push_back((self.last_place, key_hash, key.clone()));
-        self.kept_bytes += bytes;
-        (self.last_place, bytes)
     }
 
     fn make_room(&mut self) {
-        while self.kept_bytes > self.kept_bytes_max
-            && let Some((place, key_hash, key)) = self.kept.pop_front()
+        while self.kept.bytes > self.kept.bytes_max
+            && let Some((place, key_hash)) = self.kept.order.pop_front()
         {
-            let Some(entry) = self.entries.get_mut(key_hash, &key) else { continue };
-            let Some((_, bytes)) = entry.kept.filter(|(own, _)| *own == place) else { continue };
+            let Some((_, entry)) = self.entries.find_mut(key_hash, |entry| entry.is_at(place)) else {
+                continue;
+            };
             if entry.is_pending {
                 // It is kept anew when it is durable.
-                (entry.kept, entry.was_used) = (None, true);
-                self.kept_bytes -= bytes;
+                self.kept.bytes -= entry.kept.take().map_or(0, |(_, bytes)| bytes);
+                entry.was_used = true;
             } else if std::mem::take(&mut entry.was_used) {
-                self.kept.push_back((place, key_hash, key));
+                self.kept.order.push_back((place, key_hash));
             } else {
-                self.remove(key_hash, &key);
+                self.remove(key_hash, |entry| entry.is_at(place));
             }
         }
         // Entries that were dropped before their turn leave their places behind.
-        if self.kept.len() > 2 * self.entries.len() + 64 {
+        if self.kept.order.len() > 2 * self.entries.len() + 64 {
             let entries = &self.entries;
-            self.kept.retain(|(place, key_hash, key)| {
-                let kept = entries.get(*key_hash, key).and_then(|entry| entry.kept);
-                kept.is_some_and(|(own, _)| own == *place)
-            });
+            self.kept
+                .order
+                .retain(|(place, key_hash)| entries.find(*key_hash, |entry| entry.is_at(*place)).is_some());
         }
     }
 
-    fn remove(&mut self, key_hash: u64, key: &Key) {
-        if let Some(Entry { kept: Some((_, bytes)), .. }) = self.entries.remove(key_hash, key) {
-            self.kept_bytes -= bytes;
+    fn remove(&mut self, key_hash: u64, is_it: impl Fn(&Entry) -> bool) {
+        if let Some(Entry { kept: Some((_, bytes)), .. }) = self.entries.remove_found(key_hash, is_it) {
+            self.kept.bytes -= bytes;
         }
     }
 }
@@ -278,7 +285,7 @@ mod tests {
         recent.committed(Ticket(10));
         let left: Vec<u64> = (0..12).filter(|n| accepted(&recent, *n).is_some()).collect();
         assert_eq!(left, [0, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
-        assert!(recent.kept_bytes() <= recent.kept_bytes_max);
+        assert!(recent.kept_bytes() <= recent.kept.bytes_max);
     }
 
     #[test]
@@ -311,7 +318,7 @@ mod tests {
             }
         }
         assert_eq!(recent.kept_bytes(), 0);
-        assert!(recent.kept.len() <= 65, "{} places are left behind", recent.kept.len());
+        assert!(recent.kept.order.len() <= 65, "{} places are left behind", recent.kept.order.len());
     }
 
     #[test]
@@ -326,7 +333,7 @@ mod tests {
         recent.committed(Ticket(1));
         recent.committed(Ticket(2));
         recent.keep(1, &Key::new(message.slice(8..)).unwrap(), &register(1));
-        assert_eq!(recent.kept.len(), 2);
+        assert_eq!(recent.kept.order.len(), 2);
         assert!(message.is_unique(), "a key holds on to it");
     }
 

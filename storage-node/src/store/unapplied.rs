@@ -22,7 +22,7 @@ use super::meta::put_horizon;
 const SLICE_BYTES: usize = 256 << 10;
 /// What an entry is counted for beside its key, value and history: the register and what counts its owners, the place in this
 /// table, and the one among the replica's registers under way, which it has until the database holds it.
-const ENTRY_BYTES: usize = 640;
+const ENTRY_BYTES: usize = 512;
 
 /// What one commit wrote.
 #[derive(Default)]

@@ -22,7 +22,7 @@ pub(super) const CONFIG: ReplicaConfig = ReplicaConfig {
 };
 
 /// Room for one register of these tests.
-pub(super) const ROOM_BYTES: usize = 600;
+pub(super) const ROOM_BYTES: usize = 450;
 
 /// What survives a crash.
 #[derive(Debug, Clone, Default)]
