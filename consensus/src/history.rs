@@ -305,6 +305,20 @@ mod tests {
     }
 
     #[test]
+    fn an_empty_history_takes_no_memory_however_it_came_to_be_empty() {
+        let of = |ms, proposer| Ballot::new(Hlc::from_millis(ms), ProposerId(proposer));
+        let mut never = History::with_floor(Ballot::ZERO);
+        never.raise_floors(Ballot::ZERO);
+        never.push_round(of(1, 1), of(2, 1), &HistoryLimits::STANDARD);
+        let mut emptied = History::from_parts(vec![of(1, 1)], Ballot::ZERO, Vec::new(), Ballot::ZERO);
+        assert!(emptied.memory_bytes() > size_of::<Ballot>());
+        emptied.push_round(of(2, 1), of(3, 1), &HistoryLimits::STANDARD);
+        for history in [never, emptied] {
+            assert_eq!((history.memory_bytes(), &history), (0, &History::default()));
+        }
+    }
+
+    #[test]
     fn of_each_proposer_the_latest_round_is_kept() {
         let of = |ms: u64, proposer| Ballot::new(Hlc::from_millis(ms), ProposerId(proposer));
         let mut history = History::default();

@@ -322,6 +322,24 @@ mod tests {
     }
 
     #[test]
+    fn recent_registers_of_one_hash_become_durable_and_go_each_by_itself() {
+        let (mut without_room, mut recent) = (Recent::new(0), room(1));
+        for table in [&mut without_room, &mut recent] {
+            table.insert(7, &key(1), known(1, 1));
+            table.insert(7, &key(2), known(1, 1));
+            table.insert(7, &key(1), known(2, 2));
+            table.committed(Ticket(1));
+            assert_eq!(table.pending(), 1, "the later register of the first key");
+            table.committed(Ticket(2));
+            assert_eq!(table.pending(), 0);
+        }
+        assert_eq!(without_room, Recent::new(0), "nothing is left behind");
+        let left =
+            [1, 2].map(|number| recent.get(7, &key(number)).map(|known| known.register.accepted.hlc.0));
+        assert_eq!(left, [Some(2), None], "the older went");
+    }
+
+    #[test]
     fn recent_registers_keep_no_message_alive() {
         let mut recent = room(10);
         let message = bytes::Bytes::from(b"a whole message".to_vec());
