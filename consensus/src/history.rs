@@ -87,11 +87,11 @@ pub enum Settled<T> {
 /// The last rounds and operations of a register's lineage. That of most keys is empty, and takes the room of a pointer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct History {
-    /// Nothing where the parts would be the default's, so that equal histories compare equal.
+    /// Nothing where the parts are empty, so that equal histories compare equal.
     parts: Option<Box<Parts>>,
 }
 
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct Parts {
     /// Ballots of the rounds before the version's own that changed the register, oldest first. Those that their own
     /// proposer has no use for any more are left out: nobody else asks for them.
@@ -128,7 +128,10 @@ impl History {
         ops: Vec<OpRecord>,
         ops_floor: Ballot,
     ) -> Self {
-        let parts = Parts { rounds, rounds_floor, ops, ops_floor };
+        Self::of(Parts { rounds, rounds_floor, ops, ops_floor })
+    }
+
+    fn of(parts: Parts) -> Self {
         Self { parts: (!parts.is_empty()).then(|| Box::new(parts)) }
     }
 
@@ -176,7 +179,7 @@ impl History {
         } else {
             let mut parts = Parts::EMPTY;
             change(&mut parts);
-            self.parts = (!parts.is_empty()).then(|| Box::new(parts));
+            *self = Self::of(parts);
         }
     }
 

@@ -20,6 +20,11 @@ struct Entry<V> {
     value: V,
 }
 
+/// Whether an entry is a wanted one of this hash: the table shows those of other hashes, too.
+fn among<V>(key_hash: u64, wanted: impl Fn(&V) -> bool) -> impl Fn(&Entry<V>) -> bool {
+    move |entry| entry.key_hash == key_hash && wanted(&entry.value)
+}
+
 impl<V> Default for KeyMap<V> {
     fn default() -> Self {
         Self { table: HashTable::new() }
@@ -37,20 +42,17 @@ impl<V> KeyMap<V> {
 
     /// A value that is wanted among those whose keys have this hash: for whoever keeps no copy of the key.
     pub(crate) fn find(&self, key_hash: u64, wanted: impl Fn(&V) -> bool) -> Option<&V> {
-        let found = self.table.find(key_hash, |entry| entry.key_hash == key_hash && wanted(&entry.value))?;
-        Some(&found.value)
+        self.table.find(key_hash, among(key_hash, wanted)).map(|entry| &entry.value)
     }
 
     /// Like [`Self::find`], with the key.
     pub(crate) fn find_mut(&mut self, key_hash: u64, wanted: impl Fn(&V) -> bool) -> Option<(&Key, &mut V)> {
-        let is_it = |entry: &Entry<V>| entry.key_hash == key_hash && wanted(&entry.value);
-        self.table.find_mut(key_hash, is_it).map(|entry| (&entry.key, &mut entry.value))
+        self.table.find_mut(key_hash, among(key_hash, wanted)).map(|entry| (&entry.key, &mut entry.value))
     }
 
     /// Takes out what [`Self::find`] finds.
     pub(crate) fn remove_found(&mut self, key_hash: u64, wanted: impl Fn(&V) -> bool) -> Option<V> {
-        let is_it = |entry: &Entry<V>| entry.key_hash == key_hash && wanted(&entry.value);
-        Some(self.table.find_entry(key_hash, is_it).ok()?.remove().0.value)
+        Some(self.table.find_entry(key_hash, among(key_hash, wanted)).ok()?.remove().0.value)
     }
 
     /// Puts in a value for a key that has none.
