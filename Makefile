@@ -29,6 +29,12 @@ test: setup ## Runs all checks: format, licences, clippy, documents, instruction
 build: setup ## Builds the three programs.
 	@$(CARGO) build --release --workspace --bins --exclude roundtable-bench-peers
 
+PREFIX ?= /usr/local
+
+.PHONY: install
+install: ## Installs what `make build` built: PREFIX=/usr/local, DESTDIR=folder to stage it; asks for sudo where needed.
+	@BIN="$(BIN)" PREFIX="$(PREFIX)" DESTDIR="$(DESTDIR)" scripts/install.sh
+
 .PHONY: setup
 setup: ## Installs what the build needs (Debian, Ubuntu), or says what is missing.
 	@scripts/setup.sh

@@ -8,9 +8,10 @@ cd "$(dirname "$0")/.."
 
 # What each one is for: a C++ compiler and libclang build RocksDB and its bindings; curl fetches Rust and runs
 # the README's first steps. The end-to-end tests import unicode-data, a real data set, give single processes a wrong
-# clock with libfaketime, and networks of their own with iproute2; valgrind counts the core's instructions.
+# clock with libfaketime, networks of their own with iproute2, and a systemd of their own; python3-venv holds HTTP clients
+# (scripts/test-clients.sh); valgrind counts the core's instructions.
 debian_packages=(build-essential clang libclang-dev pkg-config curl ca-certificates unicode-data libfaketime iproute2
-  valgrind)
+  systemd python3-venv valgrind)
 # The peers, the load tool, and what the driver of etcd is built with (protoc and the definitions that it includes).
 peer_packages=(etcd-server redis-server wrk protobuf-compiler libprotobuf-dev)
 mode="${ROUNDTABLE_SETUP:-install}"

@@ -8,6 +8,8 @@
 //! - [`Http`]: a plain client for well-formed requests; [`Raw`]: bytes on a socket for all others.
 //! - [`Scene`]: a cluster that bad input must leave as it was.
 //! - [`Disk`]: a small disk that really fills up.
+//! - [`LosingProxy`]: a proxy that loses the answers to writes.
+//! - [`Machine`]: a machine with systemd on which services are installed.
 //! - [`faketime`]: wrong clocks.
 //! - [`idempotency_key`]: names of operations.
 //! - [`Gauntlet`]: clients, faults of every kind, and the judge of what the clients saw.
@@ -25,6 +27,8 @@ mod disk;
 pub mod faketime;
 mod gauntlet;
 mod http;
+mod losing_proxy;
+mod machine;
 mod namespace;
 mod operation;
 mod ports;
@@ -38,6 +42,8 @@ pub use command::{Finished, checkout, program, run, run_with_input};
 pub use disk::Disk;
 pub use gauntlet::{Gauntlet, Report};
 pub use http::{Answer, Call, Http, encode_key};
+pub use losing_proxy::LosingProxy;
+pub use machine::Machine;
 pub use operation::{idempotency_key, idempotency_key_made, now_ms};
 pub use ports::{Port, free_port, free_ports};
 pub use process::{Process, is_alive};
