@@ -43,6 +43,9 @@ scripts/cargo.sh test --release --workspace --doc
 step "instructions of the core against benches/instructions.toml"
 scripts/cargo.sh test --release --workspace --test instructions -- --ignored --nocapture --test-threads 1
 
+step "Python clients of the end-to-end tests"
+scripts/test-clients.sh >/dev/null || echo "SKIPPED: the tests with aiohttp and urllib3 are left out"
+
 step "tests"
 if command -v cargo-nextest >/dev/null; then
   scripts/cargo.sh nextest run --release --workspace

@@ -123,6 +123,58 @@ fn document_make_targets_exist() {
     assert!(unknown.is_empty(), "{}", unknown.join("\n"));
 }
 
+/// The commands in a document's code blocks, with continued lines joined.
+fn commands(text: &str) -> Vec<String> {
+    let mut in_code = false;
+    let code = text.lines().filter(|line| {
+        let fence = line.trim_start().starts_with("```");
+        in_code ^= fence;
+        in_code && !fence
+    });
+    code.collect::<Vec<_>>().join("\n").replace("\\\n", "").lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn document_commands_send_every_header_that_they_show() {
+    // curl leaves a header out whose value is empty, so an empty variable would make a conditional write unconditional.
+    let mut checked = 0;
+    let mut unsafe_ones = Vec::new();
+    for (path, text) in documents() {
+        for command in commands(&text) {
+            for (_, value) in
+                command.match_indices("-H \"").filter_map(|(at, _)| command[at..].split_once(": "))
+            {
+                let value = value.split('"').next().unwrap();
+                checked += 1;
+                if value.contains('$') && !(value.starts_with("${") && value.ends_with(":?}")) {
+                    unsafe_ones.push(format!("{}: {command}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(checked > 5, "only {checked} headers found");
+    assert!(unsafe_ones.is_empty(), "{}", unsafe_ones.join("\n"));
+}
+
+#[test]
+fn document_commands_that_must_not_happen_twice_have_a_key() {
+    let mut checked = 0;
+    let mut without = Vec::new();
+    for (path, text) in documents() {
+        for command in commands(&text).into_iter().filter(|command| command.contains("curl ")) {
+            let must_not_repeat = ["op=increment", "If-Match", "If-None-Match: *"];
+            if must_not_repeat.iter().any(|part| command.contains(part)) {
+                checked += 1;
+                if !command.contains("Idempotency-Key: ") {
+                    without.push(format!("{}: {command}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(checked > 5, "only {checked} commands found");
+    assert!(without.is_empty(), "{}", without.join("\n"));
+}
+
 #[test]
 fn document_of_decisions_lists_every_record() {
     let index = std::fs::read_to_string(checkout().join("docs/adr/README.md")).unwrap();
@@ -132,6 +184,16 @@ fn document_of_decisions_lists_every_record() {
         .map(|name| name.to_string_lossy().into_owned())
         .filter(|name| name != "README.md" && !index.contains(&format!("({name})")))
         .collect();
+    assert!(unlisted.is_empty(), "{unlisted:?}");
+}
+
+#[test]
+fn document_of_tests_lists_every_file() {
+    let text = std::fs::read_to_string(checkout().join("docs/testing.md")).unwrap();
+    let tests = std::fs::read_dir(checkout().join("tests/tests")).unwrap();
+    let names = tests.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned());
+    let unlisted: Vec<String> =
+        names.filter(|name| !text.contains(&format!("`tests/tests/{name}`"))).collect();
     assert!(unlisted.is_empty(), "{unlisted:?}");
 }
 

@@ -37,6 +37,8 @@ pub(crate) enum Command {
     Status(commands::status::StatusArgs),
     /// Show which nodes hold a key and what each of them has
     Where(commands::locate::WhereArgs),
+    /// Print a new idempotency key, for a write with curl that may be repeated
+    NewKey,
     /// Measure throughput, latency and CPU time under load
     Bench(bench::BenchArgs),
     /// Print a completion script for a shell

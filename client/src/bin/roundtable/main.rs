@@ -35,6 +35,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Bench(args) => return bench::run(&args),
+        Command::NewKey => return commands::new_key::run(),
         Command::Completions(args) => return commands::completions::run(&args),
         _ => {}
     }
@@ -56,7 +57,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Export(args) => transfer::export::run(args).await,
             Command::Status(args) => commands::status::run(args).await,
             Command::Where(args) => commands::locate::run(args).await,
-            Command::Bench(_) | Command::Completions(_) => Ok(()),
+            Command::Bench(_) | Command::NewKey | Command::Completions(_) => Ok(()),
         }
     })
 }

@@ -6,6 +6,7 @@ pub(crate) mod get;
 pub(crate) mod increment;
 pub(crate) mod list;
 pub(crate) mod locate;
+pub(crate) mod new_key;
 pub(crate) mod put;
 pub(crate) mod status;
 pub(crate) mod touch;
