@@ -48,6 +48,11 @@ impl Call {
         Self { method, path, query, headers, body: Bytes::new(), write: Some(name), takes_timeout: true }
     }
 
+    /// A change that may be made any number of times, and so needs no name.
+    pub(crate) fn repeatable(method: Method, path: String, query: Query) -> Self {
+        Self { method, ..Self::read(path, query) }
+    }
+
     /// Of a path that takes no `timeout` parameter.
     pub(crate) fn without_timeout(mut self) -> Self {
         self.takes_timeout = false;

@@ -16,6 +16,7 @@ use crate::etag::ETag;
 use crate::listing::{Listing, Page};
 use crate::path::{Query, key_path};
 use crate::problem::Problem;
+use crate::range_delete::RangeDelete;
 use crate::scanner::Scanner;
 use crate::write::{Condition, Delete, Increment, Put, Touch};
 
@@ -185,6 +186,31 @@ impl Client {
     #[must_use]
     pub fn scan(&self, listing: Listing) -> Scanner {
         Scanner::new(Arc::clone(&self.engine), listing)
+    }
+
+    /// How many keys a range has; order, limit and cursor don't matter. Much cheaper than listing them. Each key
+    /// counts as it is by itself; the number is not that of a moment.
+    ///
+    /// # Errors
+    /// When no router has counted the whole range before the deadline, or the request is refused.
+    pub async fn count(&self, range: &Listing) -> Result<u64, Error> {
+        #[derive(serde::Deserialize)]
+        struct Count {
+            count: u64,
+        }
+        let query = range.bounds_query().with("count", "true");
+        let (router, response) = self.engine.run(&Call::read("/v1/kv".to_owned(), query)).await?;
+        let count: Result<Count, _> = serde_json::from_slice(&response.body);
+        count
+            .map(|count| count.count)
+            .map_err(|error| malformed(&router, &error.to_string(), Outcome::NotApplied))
+    }
+
+    /// Deletes the keys of a range, each by itself, step by step; order, limit and cursor don't matter. The range must
+    /// have a prefix, start, end or tag. Nothing happens before the first [`RangeDelete::next`].
+    #[must_use]
+    pub fn delete_range(&self, range: Listing) -> RangeDelete {
+        RangeDelete::new(Arc::clone(&self.engine), range)
     }
 
     /// The cluster as a router sees it.

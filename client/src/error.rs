@@ -117,6 +117,18 @@ pub enum Error {
         /// Repeats the same operation under the same name, to learn what became of it.
         idempotency_key: IdempotencyKey,
     },
+    /// A deletion of many keys could not go on; what was deleted stays deleted.
+    #[error(
+        "the deletion broke off, with {deleted} key(s) deleted for certain: {cause}; repeat it to delete the rest"
+    )]
+    BrokenOff {
+        /// How many keys were deleted, as far as the answers told.
+        deleted: u64,
+        /// How many attempts failed in a row.
+        attempts: u32,
+        /// What the last one ran into.
+        cause: Cause,
+    },
     /// A success whose headers or body make no sense.
     #[error("{cause}")]
     Malformed {
@@ -132,7 +144,7 @@ impl Error {
     #[must_use]
     pub fn outcome(&self) -> Outcome {
         match self {
-            Self::InDoubt { .. } => Outcome::Unknown,
+            Self::InDoubt { .. } | Self::BrokenOff { .. } => Outcome::Unknown,
             Self::Malformed { outcome, .. } => *outcome,
             Self::Request(_)
             | Self::PreconditionFailed { .. }
@@ -146,7 +158,9 @@ impl Error {
     #[must_use]
     pub fn is_retryable(&self) -> bool {
         let cause = match self {
-            Self::Unavailable { cause, .. } | Self::InDoubt { cause, .. } => cause,
+            Self::Unavailable { cause, .. } | Self::InDoubt { cause, .. } | Self::BrokenOff { cause, .. } => {
+                cause
+            }
             Self::Request(_)
             | Self::PreconditionFailed { .. }
             | Self::Refused(_)

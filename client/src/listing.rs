@@ -91,13 +91,18 @@ impl Listing {
 
     /// The parameters of the whole range.
     pub(crate) fn range_query(&self) -> Query {
+        self.bounds_query()
+            .with_some("reverse", self.reverse.then_some("true"))
+            .with_some("values", self.values.then_some("true"))
+    }
+
+    /// The parameters that say which keys are in the range.
+    pub(crate) fn bounds_query(&self) -> Query {
         Query::default()
             .with_some("prefix", self.prefix.as_ref())
             .with_some("start", self.start.as_ref())
             .with_some("end", self.end.as_ref())
             .with_some("tag", self.tag.as_ref())
-            .with_some("reverse", self.reverse.then_some("true"))
-            .with_some("values", self.values.then_some("true"))
     }
 
     /// What is left of the range after this key was listed. Going forward, the key itself is listed once more: the

@@ -6,6 +6,7 @@ pub mod limits;
 pub mod listen;
 pub mod placement;
 pub mod problems;
+pub mod scan;
 pub mod settings;
 pub mod stop;
 pub mod telemetry;

@@ -107,7 +107,7 @@ impl View {
 mod tests {
     use std::collections::BTreeMap;
 
-    use roundtable_consensus::{Ballot, Configuration, Epoch, KeyRange, Member, Register, StorageId};
+    use roundtable_consensus::{Ballot, Configuration, Epoch, Fold, KeyRange, Member, Register, StorageId};
 
     use super::*;
 
@@ -147,6 +147,7 @@ mod tests {
             range: KeyRange::default(),
             reverse: false,
             want_values: false,
+            fold: Fold::Nothing,
             limit: 1,
             bytes_max: 1,
         };

@@ -38,7 +38,8 @@ pub use history::{History, HistoryLimits, OpRecord, Settled};
 pub use ids::{ClusterId, Epoch, NodeId, NodeIndex, OpId, ParseIdError, PartitionId, StorageId};
 pub use key::{Key, KeyError};
 pub use message::{
-    KeyRange, PageEnd, Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage, ScanRequest,
+    Fold, KeyRange, PageEnd, Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage,
+    ScanRequest, Span,
 };
 pub use operation::{Answer, Change, ClientKey, Condition, Expiry, Operation, Outcome};
 pub use outbox::{Outbox, OutboxLimits};

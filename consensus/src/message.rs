@@ -141,10 +141,47 @@ pub struct ScanRequest {
     pub reverse: bool,
     /// Whether the values' bytes are wanted too.
     pub want_values: bool,
-    /// Entries in the page at most; tombstones count.
+    /// Which registers get no entry of their own.
+    pub fold: Fold,
+    /// Entries in the page at most; what is folded doesn't count.
     pub limit: u32,
     /// Bytes of keys and values in the page at most (one entry is always given).
     pub bytes_max: u32,
+}
+
+/// Which registers of a scan are summed up in [`Span`]s instead of being listed as entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Fold {
+    /// None: every register is an entry.
+    Nothing,
+    /// Tombstones.
+    Tombstones,
+    /// Tombstones and values that have not expired by this time, in unix milliseconds: for counting keys. The
+    /// partitions are scanned one after the other, not merged in key order.
+    Settled {
+        /// The time by which expiry is judged.
+        now_ms: u64,
+    },
+}
+
+/// Registers of one partition that stand next to each other in key order, folded into a digest of their keys and
+/// accepted ballots. Two nodes whose spans are equal hold the same registers there.
+///
+/// A partition's spans follow each other in the direction of the scan, and a span begins where the one before ended
+/// (the first one where the range begins). Keys between them that are not folded are entries.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Span {
+    /// The partition.
+    pub partition: PartitionId,
+    /// Where it ends: the first key beyond it, or in a scan from the end to the start, the first key that may be in
+    /// it. `None`: where the range ends.
+    pub end: Option<bytes::Bytes>,
+    /// Folded registers.
+    pub rows: u32,
+    /// Those of them that have a value.
+    pub live: u32,
+    /// The sum of the registers' 128-bit hashes.
+    pub digest: u128,
 }
 
 /// One key that a node holds. Tombstones are listed too: to a reader they are not the same as absence.
@@ -172,6 +209,8 @@ pub enum PageEnd {
 pub struct ScanPage {
     /// The entries in the scan's order.
     pub entries: Vec<ScanEntry>,
-    /// How far they reach.
+    /// What was folded. Spans may reach beyond the page's end.
+    pub spans: Vec<Span>,
+    /// How far entries and spans account for every register.
     pub end: PageEnd,
 }

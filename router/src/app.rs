@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
 
 use roundtable_common::units::ByteSize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::timeout;
 
 use crate::clock::Clock;
 use crate::config::{Config, Limits};
@@ -25,6 +27,8 @@ pub enum Stage {
 
 /// Memory of values is counted in steps of this many bytes.
 const BODY_STEP_BYTES: usize = 1024;
+/// Memory that listings may take while they are put together.
+const LISTING_MEMORY_BYTES: usize = 128 << 20;
 
 /// The router's state beside its coordinators.
 pub struct App {
@@ -35,6 +39,7 @@ pub struct App {
     stage: AtomicU8,
     requests: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
+    listing_memory: Arc<Semaphore>,
 }
 
 impl App {
@@ -56,6 +61,7 @@ impl App {
             stage: AtomicU8::new(0),
             requests: Arc::new(Semaphore::new(requests)),
             body_memory: Arc::new(Semaphore::new(steps)),
+            listing_memory: Arc::new(Semaphore::new(LISTING_MEMORY_BYTES / BODY_STEP_BYTES)),
         }
     }
 
@@ -142,6 +148,29 @@ impl App {
             let limit = ByteSize::new(self.limits().body_memory_max as u64);
             Problem::new(Code::Overloaded, format!("values in progress take {limit}, as much as is taken"))
         })
+    }
+
+    /// Memory for a part of a listing that may take up to `bytes` while it is put together. Waits for its turn, in the
+    /// order of asking.
+    ///
+    /// # Errors
+    /// `overloaded` when there is none by `deadline_us`.
+    pub async fn reserve_listing(
+        &self,
+        bytes: usize,
+        deadline_us: u64,
+    ) -> Result<OwnedSemaphorePermit, Problem> {
+        let steps = bytes.min(LISTING_MEMORY_BYTES) / BODY_STEP_BYTES;
+        let steps = u32::try_from(steps).unwrap_or(u32::MAX).max(1);
+        let left = Duration::from_micros(deadline_us.saturating_sub(self.clock.mono_us()));
+        let turn = Arc::clone(&self.listing_memory).acquire_many_owned(steps);
+        match timeout(left, turn).await {
+            Ok(Ok(permit)) => Ok(permit),
+            Ok(Err(_)) | Err(_) => Err(Problem::new(
+                Code::Overloaded,
+                "other listings took all the memory that listings may take; smaller pages, or fewer at once, fit",
+            )),
+        }
     }
 
     /// All figures as text.

@@ -13,13 +13,14 @@ use roundtable_common::wire::{
     self, Refused, decode_requests, decode_scan, encode_hello, encode_page, encode_refusal, encode_replies,
     reply_size_hint,
 };
-use roundtable_consensus::{Rejection, Reply, Request, ScanPage};
+use roundtable_consensus::{Rejection, Reply, Request};
 use serde_json::json;
 
 use crate::body::{AnswerBody, receive};
 use crate::budget::Held;
 use crate::clock::unix_ms;
 use crate::node::Node;
+use crate::store::Scanned;
 
 /// Bodies beyond this many bytes are read and made off the async threads: copying and summing them takes long
 /// enough to delay other connections.
@@ -81,8 +82,8 @@ pub(crate) async fn scan(node: &Arc<Node>, body: Incoming) -> Answer {
     let arrived = Instant::now();
     match take_scan(node, body).await {
         Ok(taken) => {
-            let (page, held) = taken;
-            node.metrics.observe_scan(page.entries.len(), arrived.elapsed());
+            let (Scanned { page, rows }, held) = taken;
+            node.metrics.observe_scan(page.entries.len(), rows, arrived.elapsed());
             let sender = node.sender();
             let bytes = offload(true, move || encode_page(&sender, unix_ms(), &page)).await?;
             Ok(wire_answer(bytes, held))
@@ -103,7 +104,7 @@ impl From<Refused> for ScanError {
     }
 }
 
-async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(ScanPage, Held), ScanError> {
+async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(Scanned, Held), ScanError> {
     let limits = &node.limits;
     let (bytes, _) = receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout).await?;
     let decoded = decode_scan(bytes).map_err(|error| Refused::Malformed { detail: error.to_string() });
@@ -117,7 +118,7 @@ async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(ScanPage, Held),
     let scanner = Arc::clone(node);
     let scanned = offload(true, move || scanner.store.scan(&request)).await;
     match scanned {
-        Ok(Ok(page)) => Ok((page, held)),
+        Ok(Ok(scanned)) => Ok((scanned, held)),
         Ok(Err(error)) => {
             tracing::error!(%error, "scan failed");
             node.metrics.read_errors.inc();

@@ -29,6 +29,7 @@ pub struct Metrics {
     commit_bytes: Counter,
     commit_seconds: Histogram,
     scan_entries: Counter,
+    scan_rows: Counter,
     scan_seconds: Histogram,
     /// Registers that could not be read from disk.
     pub(crate) read_errors: Counter,
@@ -108,6 +109,7 @@ impl Metrics {
             commit_bytes: Counter::default(),
             commit_seconds: seconds(),
             scan_entries: Counter::default(),
+            scan_rows: Counter::default(),
             scan_seconds: seconds(),
             read_errors: Counter::default(),
             register_reads: Counter::default(),
@@ -161,8 +163,9 @@ impl Metrics {
         }
     }
 
-    pub(crate) fn observe_scan(&self, entries: usize, took: Duration) {
+    pub(crate) fn observe_scan(&self, entries: usize, rows: u64, took: Duration) {
         self.scan_entries.inc_by(entries as u64);
+        self.scan_rows.inc_by(rows);
         self.scan_seconds.observe(took.as_secs_f64());
     }
 
@@ -193,6 +196,7 @@ impl Metrics {
         let from = "From the start of a commit to the end of its sync";
         registry.register_with_unit("commit_duration", from, seconds(), self.commit_seconds.clone());
         registry.register("scan_entries", "Registers told by scans", self.scan_entries.clone());
+        registry.register("scan_rows", "Rows read by scans, tombstones included", self.scan_rows.clone());
         registry.register_with_unit(
             "scan_duration",
             "Duration of a scan",

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
-use roundtable_tests::{Call, Cluster, Http};
+use std::time::{Duration, Instant};
+
+use roundtable_tests::{Call, Cluster, Http, eventually};
 use serde_json::Value;
 
 type Parameters = [(&'static str, &'static str)];
@@ -197,4 +199,225 @@ async fn listing_sees_every_acknowledged_write_with_a_node_down() {
     cluster.node(2).ready().await;
     cluster.node(1).kill();
     assert_eq!(keys_of(&list(&router, &[]).await), ["b", "c"]);
+}
+
+/// Puts many keys, some at once.
+async fn put_all(router: &Http, keys: &[String], value: &str) {
+    for chunk in keys.chunks(keys.len().div_ceil(16).max(1)) {
+        let puts = chunk.iter().map(|key| {
+            let (router, key, value) = (router.clone(), key.clone(), value.to_owned());
+            tokio::spawn(async move { router.put(&key, value).send().await.must_be(201) })
+        });
+        for put in puts.collect::<Vec<_>>() {
+            put.await.unwrap();
+        }
+    }
+}
+
+/// The lines that a deletion of many keys answers.
+async fn delete_range(router: &Http, query: &str) -> Vec<Value> {
+    let answer = router.call("DELETE", &format!("/v1/kv?{query}")).send().await.must_be(200);
+    assert_eq!(answer.header("content-type"), Some("application/x-ndjson"));
+    assert_eq!(answer.header("roundtable-consistency"), Some("per-key"));
+    answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Registers that the nodes named one by one in scans so far.
+async fn scan_entries(cluster: &Cluster) -> u64 {
+    sum_of(cluster, "roundtable_node_scan_entries_total").await
+}
+
+/// A counter of the nodes, all together.
+async fn sum_of(cluster: &Cluster, counter: &str) -> u64 {
+    let mut sum = 0;
+    for address in cluster.node_addresses() {
+        let metrics = Http::new(&address).get("/metrics").send().await.must_be(200).text();
+        let line = metrics.lines().find(|line| line.starts_with(counter)).unwrap();
+        sum += line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+    }
+    sum
+}
+
+/// A page with a small limit crawled over deleted keys, a page of nodes' rows each: 5 s, and then nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn listing_passes_over_deleted_keys_without_naming_them() {
+    let (cluster, router) = with_keys(&[]).await;
+    let keys: Vec<String> = (0..3_000).map(|number| format!("tc/{{t}}{number:05}")).collect();
+    put_all(&router, &keys[..1_500], "v").await;
+    let spread: Vec<String> = keys[1_500..].iter().map(|key| key.replace("{t}", "")).collect();
+    put_all(&router, &spread, "v").await;
+    let left = ["tc/01502", "tc/{t}00001"];
+    let ranges = ["end=tc/01502", "start=tc/01502%00&end=tc/%7Bt%7D00001", "start=tc/%7Bt%7D00001%00"];
+    let mut deleted = 0;
+    for range in ranges {
+        deleted += delete_range(&router, range).await.last().unwrap()["deleted"].as_u64().unwrap();
+    }
+    assert_eq!(deleted, 2_998);
+    // A deletion is acknowledged when a majority has it; the listing looks closer until the last replica has it too.
+    list(&router, &[]).await;
+    eventually("listings that name few keys", async || {
+        let before = scan_entries(&cluster).await;
+        let listed = list(&router, &[("prefix", "tc/")]).await;
+        assert_eq!(keys_of(&listed), left);
+        (scan_entries(&cluster).await - before < 20).then_some(())
+    })
+    .await;
+    let table: [(&Parameters, &[&str]); 5] = [
+        (&[("prefix", "tc/"), ("limit", "1")], &left[..1]),
+        (&[("limit", "1"), ("reverse", "true")], &left[1..]),
+        (&[("prefix", "tc/{t}"), ("limit", "1")], &left[1..]),
+        (&[("tag", "t"), ("limit", "10"), ("reverse", "true")], &left[1..]),
+        (&[("start", "tc/01502"), ("limit", "2")], &left),
+    ];
+    for (parameters, expected) in table {
+        let before = scan_entries(&cluster).await;
+        let begun = Instant::now();
+        assert_eq!(keys_of(&list(&router, parameters).await), expected, "{parameters:?}");
+        assert!(begun.elapsed() < Duration::from_secs(2), "{parameters:?}: {:?}", begun.elapsed());
+        let named = scan_entries(&cluster).await - before;
+        assert!(named < 20, "{parameters:?}: {named} registers named one by one");
+    }
+    let stream = router.get("/v1/kv?prefix=tc/").header("accept", "application/x-ndjson").send().await;
+    assert_eq!(stream.must_be(200).text().lines().count(), 2);
+}
+
+/// A queue stood still after 50 keys were taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn listing_gives_a_queue_its_first_key_again_and_again() {
+    let (cluster, router) = with_keys(&[]).await;
+    let keys: Vec<String> = (0..400).map(|number| format!("{{q}}/{number:04}")).collect();
+    put_all(&router, &keys, "job").await;
+    for (reverse, keys) in [("false", &keys[..200]), ("true", &keys[200..])] {
+        let mut keys: Vec<&String> = keys.iter().collect();
+        if reverse == "true" {
+            keys.reverse();
+        }
+        let first = [("prefix", "{q}/"), ("limit", "1"), ("reverse", reverse)];
+        let before = sum_of(&cluster, "roundtable_node_scan_rows_total").await;
+        for key in keys {
+            assert_eq!(keys_of(&list(&router, &first).await), [key]);
+            router.delete(key).send().await.must_be(204);
+        }
+        // Each time over all that was taken before would be 2 * 200 * 100 rows.
+        let read = sum_of(&cluster, "roundtable_node_scan_rows_total").await - before;
+        assert!(read < 10_000, "{read} rows read for 200 keys");
+    }
+    assert_eq!(keys_of(&list(&router, &[("prefix", "{q}/"), ("limit", "1")]).await).len(), 0);
+}
+
+/// Values that expired without anybody looking are deleted by whoever lists them: a page does not give up after one.
+#[tokio::test(flavor = "multi_thread")]
+async fn listing_finds_the_first_key_behind_expired_ones() {
+    let (_cluster, router) = with_keys(&["x/zz"]).await;
+    let puts = (0..200).map(|number| {
+        let router = router.clone();
+        tokio::spawn(async move {
+            router.put(format!("x/{number:04}"), "v").query("ttl", "1ms").send().await.must_be(201)
+        })
+    });
+    for put in puts.collect::<Vec<_>>() {
+        put.await.unwrap();
+    }
+    assert_eq!(keys_of(&list(&router, &[("prefix", "x/"), ("limit", "1")]).await), ["x/zz"]);
+    let count = router.get("/v1/kv?prefix=x/&count=true").send().await.must_be(200).json();
+    assert_eq!(count, serde_json::json!({"count": 1}));
+}
+
+/// Nodes that were busy with large values counted as missing: 503 `no_quorum`.
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_large_values_at_once_are_slower_or_too_many_but_miss_no_node() {
+    let (_cluster, router) = with_keys(&[]).await;
+    let keys: Vec<String> = (0..40).map(|number| format!("large/{number:02}")).collect();
+    put_all(&router, &keys, &"v".repeat(512 << 10)).await;
+    let pages: Vec<_> = (0..20)
+        .map(|_| {
+            let router = router.clone();
+            tokio::spawn(async move { router.get("/v1/kv?limit=10000&values=true").send().await })
+        })
+        .collect();
+    let mut whole = 0;
+    for page in pages {
+        let page = page.await.unwrap();
+        if page.status == 200 {
+            whole += 1;
+            assert!(keys_of(&page.json()).len() >= 8, "a page of 8 MiB or more");
+        } else {
+            page.must_refuse(503, "overloaded");
+        }
+    }
+    assert!(whole > 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn count_is_what_a_listing_shows() {
+    let names: Vec<String> = (0..300).map(|number| format!("c/{number:03}")).collect();
+    let keys: Vec<&str> = names.iter().map(String::as_str).collect();
+    let (mut cluster, router) = with_keys(&keys).await;
+    router.put("{u}/1", "v").send().await.must_be(201);
+    router.put("x{u}", "v").query("ttl", "1h").send().await.must_be(201);
+    delete_range(&router, "prefix=c/1").await;
+    let table = [
+        ("", 202),
+        ("&prefix=c/", 200),
+        ("&prefix=c/1", 0),
+        ("&prefix=c/2", 100),
+        ("&start=c/05&end=c/25", 100),
+        ("&tag=u", 2),
+        ("&prefix=%7Bu%7D", 1),
+        ("&prefix=none", 0),
+    ];
+    let check = async |router: &Http| {
+        for (query, expected) in table {
+            let answer = router.get(&format!("/v1/kv?count=true{query}")).send().await.must_be(200);
+            assert_eq!(answer.header("roundtable-consistency"), Some("per-key"));
+            assert_eq!(answer.json(), serde_json::json!({"count": expected}), "{query:?}");
+        }
+    };
+    check(&router).await;
+    // A node that missed writes doesn't change what is counted.
+    cluster.node(2).kill();
+    for key in ["c/200", "c/201"] {
+        router.delete(key).send().await.must_be(204);
+        router.put(format!("{key}+"), "v").send().await.must_be(201);
+    }
+    cluster.node(2).start();
+    cluster.node(2).ready().await;
+    cluster.node(1).kill();
+    check(&router).await;
+    router.get("/v1/kv?count=true&limit=5").send().await.must_refuse(400, "bad_request");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn delete_of_a_range_deletes_what_a_listing_shows_and_says_how_far_it_is() {
+    let (_cluster, router) = with_keys(&["other", "r{u}", "s{u}"]).await;
+    let keys: Vec<String> = (0..2_300).map(|number| format!("d/{number:05}")).collect();
+    put_all(&router, &keys, "v").await;
+    let lines = delete_range(&router, "prefix=d/&end=d/02250").await;
+    let deleted: Vec<u64> = lines.iter().map(|line| line["deleted"].as_u64().unwrap()).collect();
+    assert_eq!(deleted.last(), Some(&2_250), "{lines:?}");
+    assert!(deleted.len() > 1 && deleted.is_sorted(), "{lines:?}");
+    let (last, before) = lines.split_last().unwrap();
+    assert_eq!(last["next"], Value::Null);
+    // Broken off after its first line it goes on there, or is simply sent again.
+    let cursor = before.first().unwrap()["next"].as_str().unwrap();
+    assert_eq!(
+        delete_range(&router, &format!("prefix=d/&end=d/02250&cursor={cursor}")).await[0]["deleted"],
+        0
+    );
+    assert_eq!(
+        delete_range(&router, "prefix=d/&end=d/02250").await,
+        [serde_json::json!({"deleted": 0, "next": null})]
+    );
+    assert_eq!(delete_range(&router, "tag=u&start=s").await[0]["deleted"], 1);
+    let left = list(&router, &[("limit", "100")]).await;
+    assert_eq!(
+        (keys_of(&left).len(), keys_of(&left)[0], keys_of(&left).last()),
+        (52, "d/02250", Some(&"r{u}"))
+    );
+
+    let refused = router.call("DELETE", "/v1/kv").send().await.must_refuse(400, "bad_request");
+    assert!(refused.problem()["detail"].as_str().unwrap().contains("prefix, start, end or tag"));
+    let conditional = router.call("DELETE", "/v1/kv?prefix=d/").header("if-match", "*");
+    conditional.send().await.must_refuse(400, "bad_request");
+    assert_eq!(keys_of(&list(&router, &[]).await).len(), 52);
 }

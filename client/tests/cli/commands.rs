@@ -68,6 +68,38 @@ fn list_prints_keys_in_order_up_to_the_limit() {
     assert_eq!(text(&must_end_with(store.run(&["list", "--prefix", "o", "-0"], b""), 0).stdout), "other\0");
 }
 
+#[test]
+fn list_count_prints_the_number_of_keys_alone() {
+    let store = MemoryStore::start();
+    for key in ["a/1", "a/2", "b"] {
+        must_end_with(store.run(&["put", key, "v"], b""), 0);
+    }
+    assert_eq!(text(&must_end_with(store.run(&["list", "--count"], b""), 0).stdout), "3\n");
+    assert_eq!(text(&must_end_with(store.run(&["list", "--count", "--prefix", "a/"], b""), 0).stdout), "2\n");
+    must_end_with(store.run(&["list", "--count", "--limit", "1"], b""), 2);
+}
+
+#[test]
+fn delete_of_a_range_asks_first_unless_it_is_told_not_to() {
+    let store = MemoryStore::start();
+    for key in ["a/1", "a/2", "b/1", "c"] {
+        must_end_with(store.run(&["put", key, "v"], b""), 0);
+    }
+    let refused = must_end_with(store.run(&["delete", "--prefix", "a/"], b"y\n"), 2);
+    assert!(text(&refused.stderr).contains("--yes"), "{}", text(&refused.stderr));
+    let asked = must_end_with(store.run_on_terminal(&["delete", "--prefix", "a/"], "no\n"), 1);
+    assert!(text(&asked.stderr).contains("delete 2 keys? [y/N]"), "{}", text(&asked.stderr));
+    must_end_with(store.run_on_terminal(&["delete", "--prefix", "a/"], "\n"), 1);
+    assert_eq!(store.len(), 4);
+    must_end_with(store.run_on_terminal(&["delete", "--prefix", "a/"], "y\n"), 0);
+    assert_eq!(store.len(), 2);
+    let done = must_end_with(store.run(&["delete", "--prefix", "b/", "--yes"], b""), 0);
+    assert_eq!((text(&done.stderr), store.len()), ("roundtable: 1 keys deleted\n".to_owned(), 1));
+    for contradiction in [&["delete"][..], &["delete", "c", "--prefix", "c"], &["delete", "c", "--yes"]] {
+        must_end_with(store.run(contradiction, b""), 2);
+    }
+}
+
 /// Imports the text, exports it with the same options, and requires the same bytes.
 fn round_trip(options: &[&str], input: &[u8]) {
     let store = MemoryStore::start();

@@ -16,6 +16,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response};
 use hyper_util::rt::TokioIo;
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use serde_json::json;
 use tokio::net::TcpListener;
 use url::form_urlencoded;
@@ -66,18 +67,36 @@ impl MemoryStore {
         all.extend(["--router", &self.address]);
         run(&all, input)
     }
+
+    /// Runs `roundtable` against the store with a terminal as its standard input, on which somebody types this.
+    pub(crate) fn run_on_terminal(&self, arguments: &[&str], typed: &str) -> Output {
+        let keyboard = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&keyboard).unwrap();
+        unlockpt(&keyboard).unwrap();
+        let path = ptsname(&keyboard, Vec::new()).unwrap().into_string().unwrap();
+        let terminal = std::fs::File::options().read(true).write(true).open(path).unwrap();
+        let mut keyboard = std::fs::File::from(keyboard);
+        keyboard.write_all(typed.as_bytes()).unwrap();
+        let mut all = arguments.to_vec();
+        all.extend(["--router", &self.address]);
+        command(&all).stdin(Stdio::from(terminal)).output().unwrap()
+    }
 }
 
-/// Runs `roundtable` to its end.
-pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_roundtable"))
+fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_roundtable"));
+    command
         .args(arguments)
         .env_remove("ROUNDTABLE_ROUTERS")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Runs `roundtable` to its end.
+pub(crate) fn run(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = command(arguments).spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     std::thread::scope(|scope| {
         // A program that ends early does not read all of its input.
@@ -101,6 +120,18 @@ async fn answer(request: Request<Incoming>, keys: Keys) -> Result<Response<Full<
     let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or(""));
     if path == "/readyz" {
         return Ok(respond(200, None, "ready".into()));
+    }
+    if path == "/v1/kv" && parts.method == Method::DELETE {
+        let prefix = prefix_of(query);
+        let before = keys.len();
+        keys.retain(|key, _| !key.starts_with(prefix.as_bytes()));
+        let line = json!({ "deleted": before - keys.len(), "next": null });
+        return Ok(respond(200, None, format!("{line}\n").into()));
+    }
+    if path == "/v1/kv" && query.contains("count=true") {
+        let prefix = prefix_of(query);
+        let count = keys.keys().filter(|key| key.starts_with(prefix.as_bytes())).count();
+        return Ok(respond(200, None, json!({ "count": count }).to_string().into()));
     }
     if path == "/v1/kv" {
         return Ok(respond(200, None, listing(&keys, query).into()));
@@ -129,10 +160,15 @@ async fn answer(request: Request<Incoming>, keys: Keys) -> Result<Response<Full<
     })
 }
 
+fn prefix_of(query: &str) -> String {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    parameters.find(|(name, _)| name == "prefix").map(|(_, prefix)| prefix.into_owned()).unwrap_or_default()
+}
+
 /// The keys with a prefix as NDJSON.
 fn listing(keys: &BTreeMap<Vec<u8>, (u64, Bytes)>, query: &str) -> String {
-    let parameter = |name: &str| form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name);
-    let prefix = parameter("prefix").map(|(_, prefix)| prefix.into_owned()).unwrap_or_default();
+    let prefix = prefix_of(query);
+    let with_values = form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "values");
     let member = |name: &str, bytes: &[u8]| match std::str::from_utf8(bytes) {
         Ok(text) => (name.to_owned(), json!(text)),
         Err(_) => (format!("{name}_b64"), json!(STANDARD.encode(bytes))),
@@ -142,7 +178,7 @@ fn listing(keys: &BTreeMap<Vec<u8>, (u64, Bytes)>, query: &str) -> String {
         let mut item =
             serde_json::Map::from_iter([member("key", key), ("etag".into(), json!(etag(*version)))]);
         item.insert("size".into(), json!(value.len()));
-        if parameter("values").is_some() {
+        if with_values {
             item.extend([member("value", value)]);
         }
         lines.push_str(&format!("{}\n", serde_json::Value::from(item)));

@@ -25,7 +25,9 @@ pub use adopted::{decode_adopted, encode_adopted};
 pub use error::WireError;
 pub use frame::{BODY_BYTES_MAX, CONTENT_TYPE, FORMAT_VERSION};
 pub use hello::{decode_hello, encode_hello};
-pub use register::{VALUE_BYTES_MAX, decode_register, encode_register, register_size_hint};
+pub use register::{
+    RegisterHead, VALUE_BYTES_MAX, decode_register, encode_register, peek_register, register_size_hint,
+};
 pub use replies::{ReplyBatch, decode_replies, encode_refusal, encode_replies, reply_size_hint};
 pub use requests::{REQUESTS_MAX, decode_requests, encode_requests, request_size_hint};
 pub use scan::{PageReply, decode_page, decode_scan, encode_page, encode_scan};

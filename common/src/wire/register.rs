@@ -57,6 +57,58 @@ pub fn decode_register(bytes: &Bytes) -> Result<Register, WireError> {
     Ok(register)
 }
 
+/// What a register's first fields tell, without its value and history.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RegisterHead {
+    /// The accepted ballot.
+    pub accepted: Ballot,
+    /// Whether there is a value.
+    pub live: bool,
+    /// When the value ends, in unix milliseconds.
+    pub expires_at: Option<u64>,
+}
+
+/// Reads the first fields of an encoded register and nothing else: much cheaper than [`decode_register`].
+///
+/// # Errors
+/// When the bytes do not begin as a register of this format version does.
+pub fn peek_register(bytes: &[u8]) -> Result<RegisterHead, WireError> {
+    let mut reader = SliceReader(bytes);
+    let [flags] = reader.take("register flags")?;
+    if flags & !flag::KNOWN != 0 {
+        let accepted = "the bits that this version defines";
+        return Err(WireError::Field { field: "register flags", found: flags.into(), accepted });
+    }
+    let hlc = Hlc(u64::from_le_bytes(reader.take("accepted ballot")?));
+    let proposer = ProposerId(u64::from_le_bytes(reader.take("accepted ballot")?));
+    let expires_at = if flags & flag::EXPIRES == 0 {
+        None
+    } else {
+        if flags & flag::OWN_VERSION == 0 {
+            let _: [u8; 16] = reader.take("version ballot")?;
+        }
+        let _: [u8; 4] = reader.take("version index")?;
+        if flags & flag::LAGS != 0 {
+            let _: [u8; 4] = reader.take("lag of the change")?;
+        }
+        Some(u64::from_le_bytes(reader.take("expiry")?))
+    };
+    let live = flags & (flag::LIVE | flag::WITHHELD) != 0;
+    Ok(RegisterHead { accepted: Ballot::new(hlc, proposer), live, expires_at })
+}
+
+struct SliceReader<'a>(&'a [u8]);
+
+impl SliceReader<'_> {
+    fn take<const N: usize>(&mut self, field: &'static str) -> Result<[u8; N], WireError> {
+        let Some((chunk, rest)) = self.0.split_first_chunk::<N>() else {
+            return Err(WireError::Truncated { field, needed: N, left: self.0.len() });
+        };
+        self.0 = rest;
+        Ok(*chunk)
+    }
+}
+
 pub(super) fn write(writer: &mut Writer<'_>, register: &Register) {
     let content_flag = match register.content {
         Content::Tombstone => 0,

@@ -1,7 +1,9 @@
 //! Scans: a node's keys in order, a page at a time.
 
 use bytes::Bytes;
-use roundtable_consensus::{Key, KeyRange, PageEnd, PartitionId, ScanEntry, ScanPage, ScanRequest};
+use roundtable_consensus::{
+    Fold, Key, KeyRange, PageEnd, PartitionId, ScanEntry, ScanPage, ScanRequest, Span,
+};
 
 use super::error::WireError;
 use super::frame::{self, Kind};
@@ -15,6 +17,10 @@ use super::writer::{Writer, when};
 const PARTITIONS_MAX: usize = 65_536;
 /// Entries in one page at most.
 const ENTRIES_MAX: usize = 1 << 20;
+/// Spans in one page at most.
+const SPANS_MAX: usize = 1 << 20;
+/// Partition, counts, digest, and no end.
+const SPAN_BYTES_MIN: usize = 2 + 4 + 4 + 16 + 1;
 /// Partition, key of one byte, and the shortest register.
 const ENTRY_BYTES_MIN: usize = 2 + 2 + 1 + 1 + 16 + 4;
 
@@ -22,7 +28,9 @@ mod flag {
     pub(super) const REVERSE: u8 = 1;
     pub(super) const WANT_VALUES: u8 = 2;
     pub(super) const HAS_END: u8 = 4;
-    pub(super) const KNOWN: u8 = 7;
+    pub(super) const FOLD_TOMBSTONES: u8 = 8;
+    pub(super) const FOLD_SETTLED: u8 = 16;
+    pub(super) const KNOWN: u8 = 31;
 }
 
 /// What came back for a scan.
@@ -53,13 +61,22 @@ impl PageReply {
 pub fn encode_scan(target: &Target, scan: &ScanRequest) -> Bytes {
     let bounds = scan.range.start.len() + scan.range.end.as_ref().map_or(0, Bytes::len);
     let hint = Target::BYTES_MAX + 32 + bounds + 2 * scan.partitions.len();
+    let (fold_flag, now_ms) = match scan.fold {
+        Fold::Nothing => (0, None),
+        Fold::Tombstones => (flag::FOLD_TOMBSTONES, None),
+        Fold::Settled { now_ms } => (flag::FOLD_SETTLED, Some(now_ms)),
+    };
     frame::seal(Kind::Scan, hint, |writer| {
         target.write(writer);
         writer.u8(when(scan.reverse, flag::REVERSE)
             | when(scan.want_values, flag::WANT_VALUES)
+            | fold_flag
             | when(scan.range.end.is_some(), flag::HAS_END));
         writer.u32(scan.limit);
         writer.u32(scan.bytes_max);
+        if let Some(now_ms) = now_ms {
+            writer.u64(now_ms);
+        }
         writer.bytes16(&scan.range.start);
         if let Some(end) = &scan.range.end {
             writer.bytes16(end);
@@ -80,13 +97,22 @@ pub fn decode_scan(body: Bytes) -> Result<(Target, ScanRequest), WireError> {
     let flags = reader.flags("scan flags", flag::KNOWN)?;
     let limit = reader.u32("scan limit")?;
     let bytes_max = reader.u32("scan bytes limit")?;
+    let fold = match flags & (flag::FOLD_TOMBSTONES | flag::FOLD_SETTLED) {
+        0 => Fold::Nothing,
+        flag::FOLD_TOMBSTONES => Fold::Tombstones,
+        flag::FOLD_SETTLED => Fold::Settled { now_ms: reader.u64("time of a count")? },
+        both => {
+            let accepted = "one way of folding";
+            return Err(WireError::Field { field: "scan flags", found: both.into(), accepted });
+        }
+    };
     let start = read_bound(&mut reader)?;
     let end = if flags & flag::HAS_END != 0 { Some(read_bound(&mut reader)?) } else { None };
     let partitions = read_partitions(&mut reader)?;
     reader.finish()?;
     let (reverse, want_values) = (flags & flag::REVERSE != 0, flags & flag::WANT_VALUES != 0);
     let range = KeyRange { start, end };
-    Ok((target, ScanRequest { partitions, range, reverse, want_values, limit, bytes_max }))
+    Ok((target, ScanRequest { partitions, range, reverse, want_values, fold, limit, bytes_max }))
 }
 
 /// A bound is a key, a prefix of one, or empty; or just above the greatest key, so one byte longer.
@@ -119,7 +145,12 @@ fn read_partitions(reader: &mut Reader<'_>) -> Result<Vec<PartitionId>, WireErro
 pub fn encode_page(sender: &Target, node_ms: u64, page: &ScanPage) -> Bytes {
     let entry_bytes =
         |entry: &ScanEntry| 4 + entry.key.as_bytes().len() + register_size_hint(&entry.register);
-    let hint = Target::BYTES_MAX + 32 + Key::BYTES_MAX + page.entries.iter().map(entry_bytes).sum::<usize>();
+    let span_bytes = |span: &Span| SPAN_BYTES_MIN + 2 + span.end.as_ref().map_or(0, Bytes::len);
+    let hint = Target::BYTES_MAX
+        + 32
+        + Key::BYTES_MAX
+        + page.entries.iter().map(entry_bytes).sum::<usize>()
+        + page.spans.iter().map(span_bytes).sum::<usize>();
     frame::seal(Kind::Page, hint, |writer| {
         sender.write(writer);
         writer.u64(node_ms);
@@ -132,6 +163,8 @@ pub fn encode_page(sender: &Target, node_ms: u64, page: &ScanPage) -> Bytes {
         }
         writer.count(page.entries.len());
         page.entries.iter().for_each(|entry| write_entry(writer, entry));
+        writer.count(page.spans.len());
+        page.spans.iter().for_each(|span| write_span(writer, span));
     })
 }
 
@@ -157,7 +190,12 @@ fn read_page(reader: &mut Reader<'_>) -> Result<ScanPage, WireError> {
     for _ in 0..count {
         entries.push(read_entry(reader)?);
     }
-    Ok(ScanPage { entries, end })
+    let count = reader.count("page spans", SPANS_MAX, SPAN_BYTES_MIN)?;
+    let mut spans = Vec::with_capacity(count);
+    for _ in 0..count {
+        spans.push(read_span(reader)?);
+    }
+    Ok(ScanPage { entries, spans, end })
 }
 
 fn write_entry(writer: &mut Writer<'_>, entry: &ScanEntry) {
@@ -171,5 +209,29 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<ScanEntry, WireError> {
         partition: PartitionId(reader.u16("entry partition")?),
         key: read_key(reader)?,
         register: register::read(reader)?,
+    })
+}
+
+fn write_span(writer: &mut Writer<'_>, span: &Span) {
+    writer.u16(span.partition.0);
+    writer.u32(span.rows);
+    writer.u32(span.live);
+    writer.u128(span.digest);
+    match &span.end {
+        None => writer.u8(0),
+        Some(end) => {
+            writer.u8(1);
+            writer.bytes16(end);
+        }
+    }
+}
+
+fn read_span(reader: &mut Reader<'_>) -> Result<Span, WireError> {
+    Ok(Span {
+        partition: PartitionId(reader.u16("span partition")?),
+        rows: reader.u32("span rows")?,
+        live: reader.u32("span values")?,
+        digest: reader.u128("span digest")?,
+        end: if reader.flag("span end")? { Some(read_bound(reader)?) } else { None },
     })
 }

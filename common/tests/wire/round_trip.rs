@@ -4,8 +4,8 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use roundtable_common::wire::{self, BODY_BYTES_MAX, VALUE_BYTES_MAX};
 use roundtable_consensus::{
-    Ballot, Content, ContentType, History, Hlc, Key, KeyRange, PartitionId, ProposerId, Register, Rejection,
-    Reply, ReplyBody, Request, RequestBody, ScanRequest, Value,
+    Ballot, Content, ContentType, Fold, History, Hlc, Key, KeyRange, PartitionId, ProposerId, Register,
+    Rejection, Reply, ReplyBody, Request, RequestBody, ScanRequest, Value,
 };
 
 use crate::samples;
@@ -139,6 +139,7 @@ fn scan_of_partitions_that_do_not_ascend_is_refused() {
             range: KeyRange::default(),
             reverse: false,
             want_values: false,
+            fold: Fold::Nothing,
             limit: 1,
             bytes_max: 1,
         };

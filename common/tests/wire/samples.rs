@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use roundtable_common::wire::{self, Refused, Target};
 use roundtable_consensus::{
-    Adopted, Ballot, ClusterId, Configuration, ConfigurationDigest, Content, ContentType, Epoch, Hello,
+    Adopted, Ballot, ClusterId, Configuration, ConfigurationDigest, Content, ContentType, Epoch, Fold, Hello,
     History, Hlc, Key, KeyRange, Member, OpId, OpRecord, Outcome, PageEnd, PartitionId, ProposerId, Register,
-    Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage, ScanRequest, StorageId, Value,
-    Version,
+    Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage, ScanRequest, Span, StorageId,
+    Value, Version,
 };
 
 const NODE_MS: u64 = 1_790_000_000_123;
@@ -139,6 +139,7 @@ fn scan() -> ScanRequest {
         range: KeyRange { start: "a".into(), end: Some("b".into()) },
         reverse: true,
         want_values: true,
+        fold: Fold::Settled { now_ms: NODE_MS },
         limit: 100,
         bytes_max: 1 << 20,
     }
@@ -146,7 +147,15 @@ fn scan() -> ScanRequest {
 
 fn page() -> ScanPage {
     let entry = ScanEntry { partition: PartitionId(258), key: key("ab"), register: plain() };
-    ScanPage { entries: vec![entry], end: PageEnd::Through(key("ab")) }
+    let span = |end: Option<&'static str>, rows| Span {
+        partition: PartitionId(258),
+        end: end.map(Into::into),
+        rows,
+        live: 1,
+        digest: 0xd16e_5700_0000_0000_0000_0000_0000_0004,
+    };
+    let spans = vec![span(Some("aa"), 2), span(None, 3)];
+    ScanPage { entries: vec![entry], spans, end: PageEnd::Through(key("ab")) }
 }
 
 fn adopted() -> Adopted {

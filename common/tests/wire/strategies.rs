@@ -6,9 +6,9 @@ use proptest::option;
 use proptest::prelude::*;
 use roundtable_common::wire::{Refused, Target};
 use roundtable_consensus::{
-    Ballot, ClusterId, Content, ContentType, Epoch, History, Hlc, Key, KeyRange, NodeId, OpId, OpRecord,
-    Outcome, PageEnd, PartitionId, ProposerId, Register, Rejection, Reply, ReplyBody, Request, RequestBody,
-    ScanEntry, ScanPage, ScanRequest, StorageId, Value, Version,
+    Ballot, ClusterId, Content, ContentType, Epoch, Fold, History, Hlc, Key, KeyRange, NodeId, OpId,
+    OpRecord, Outcome, PageEnd, PartitionId, ProposerId, Register, Rejection, Reply, ReplyBody, Request,
+    RequestBody, ScanEntry, ScanPage, ScanRequest, Span, StorageId, Value, Version,
 };
 
 /// Mostly ballots as they occur (near in time, few proposers), sometimes anything.
@@ -158,12 +158,18 @@ pub(crate) fn scan() -> impl Strategy<Value = ScanRequest> {
     let partitions = proptest::collection::btree_set(any::<u16>(), 0..20)
         .prop_map(|numbers| numbers.into_iter().map(PartitionId).collect());
     let range = (blob(20), option::of(blob(20))).prop_map(|(start, end)| KeyRange { start, end });
-    (partitions, range, any::<bool>(), any::<bool>(), any::<u32>(), any::<u32>()).prop_map(
-        |(partitions, range, reverse, want_values, limit, bytes_max)| ScanRequest {
+    let fold = prop_oneof![
+        Just(Fold::Nothing),
+        Just(Fold::Tombstones),
+        any::<u64>().prop_map(|now_ms| Fold::Settled { now_ms }),
+    ];
+    (partitions, range, any::<bool>(), any::<bool>(), fold, any::<u32>(), any::<u32>()).prop_map(
+        |(partitions, range, reverse, want_values, fold, limit, bytes_max)| ScanRequest {
             partitions,
             range,
             reverse,
             want_values,
+            fold,
             limit,
             bytes_max,
         },
@@ -177,5 +183,18 @@ pub(crate) fn page() -> impl Strategy<Value = ScanPage> {
         register,
     });
     let end = option::of(key()).prop_map(|through| through.map_or(PageEnd::Exhausted, PageEnd::Through));
-    (vec(entry, 0..8), end).prop_map(|(entries, end)| ScanPage { entries, end })
+    let span = (any::<u16>(), option::of(blob(20)), any::<u32>(), any::<u32>(), any::<u128>()).prop_map(
+        |(partition, end, rows, live, digest)| Span {
+            partition: PartitionId(partition),
+            end,
+            rows,
+            live,
+            digest,
+        },
+    );
+    (vec(entry, 0..8), vec(span, 0..8), end).prop_map(|(entries, spans, end)| ScanPage {
+        entries,
+        spans,
+        end,
+    })
 }

@@ -14,20 +14,31 @@ use crate::app::App;
 use crate::handlers::{Reply, deadline_us};
 use crate::http::reply::{CONSISTENCY, json_reply};
 use crate::http::{Problem, line_stream};
-use crate::listing::{Cursor, Item, ListRequest, Page, Scanner};
+use crate::listing::{self, Cursor, Found, Item, ListRequest, Page, Scanner};
 use crate::topology::Cluster;
 
 /// A page of JSON ends early at about this many bytes.
 const PAGE_BYTES_MAX: usize = 8 << 20;
 /// Keys of a stream that are looked up at once.
 const STREAM_PAGE_ITEMS: usize = 1_000;
+/// Memory that a page takes for each byte of its items: values arrive from up to as many nodes, become text, and then
+/// JSON.
+const MEMORY_FACTOR: usize = 4;
+/// About what an item without its value takes.
+const ITEM_BYTES: usize = 512;
+
 /// Each key is current by itself; the whole is not a snapshot.
-const PER_KEY: HeaderValue = HeaderValue::from_static("per-key");
+pub(super) const PER_KEY: HeaderValue = HeaderValue::from_static("per-key");
 
 #[derive(Serialize)]
 struct PageView {
     items: Vec<Item>,
     next: Option<String>,
+}
+
+#[derive(Serialize)]
+struct CountView {
+    count: u64,
 }
 
 /// Lists keys.
@@ -51,14 +62,15 @@ pub(super) async fn list(
 async fn page(app: &App, cluster: Arc<Cluster>, request: ListRequest) -> Result<Reply, Problem> {
     let deadline_us = deadline_us(app, request.timeout_ms);
     let (limit, reverse) = (request.limit.unwrap_or(usize::MAX), request.reverse);
+    let _memory = app.reserve_listing(memory(app, &request, limit), deadline_us).await?;
     let mut scanner = Scanner::new(cluster, request);
     let (mut items, mut weight) = (Vec::new(), 0);
     let mut end: Option<PageEnd> = None;
     while items.len() < limit && weight < PAGE_BYTES_MAX && end != Some(PageEnd::Exhausted) {
         match scanner.next_page(limit - items.len(), deadline_us).await {
             Ok(Page { items: more, end: reached }) => {
-                weight += more.iter().map(Item::weight).sum::<usize>();
-                items.extend(more);
+                weight += more.iter().map(|found| found.item.weight()).sum::<usize>();
+                items.extend(more.into_iter().map(|found| found.item));
                 end = Some(reached);
             }
             // What is known already is told; the cursor goes on from there.
@@ -87,10 +99,11 @@ async fn stream(
     admission: Option<OwnedSemaphorePermit>,
 ) -> Result<Reply, Problem> {
     let (timeout_ms, limit) = (request.timeout_ms, request.limit.unwrap_or(usize::MAX));
-    let mut scanner = Scanner::new(cluster, request);
     let items_max = |left: usize| left.min(STREAM_PAGE_ITEMS);
+    let bytes = memory(app, &request, items_max(limit));
+    let mut scanner = Scanner::new(cluster, request);
     // The first page decides the status; what goes wrong later can only cut the stream short.
-    let mut page = scanner.next_page(items_max(limit), deadline_us(app, timeout_ms)).await?;
+    let mut page = stream_page(app, &mut scanner, items_max(limit), bytes, timeout_ms).await?;
     let headers = |response: &mut hyper::HeaderMap| {
         response.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
         response.insert(CONSISTENCY, PER_KEY);
@@ -113,7 +126,7 @@ async fn stream(
             if page.end == PageEnd::Exhausted || left == 0 {
                 return;
             }
-            page = match scanner.next_page(items_max(left), deadline_us(&app, timeout_ms)).await {
+            page = match stream_page(&app, &mut scanner, items_max(left), bytes, timeout_ms).await {
                 Ok(page) => page,
                 Err(problem) => {
                     debug!(detail = problem.detail(), "stream is cut short");
@@ -128,10 +141,41 @@ async fn stream(
     Ok(Reply::Stream(response))
 }
 
+async fn stream_page(
+    app: &App,
+    scanner: &mut Scanner,
+    items_max: usize,
+    bytes: usize,
+    timeout_ms: Option<u64>,
+) -> Result<Page, Problem> {
+    let deadline_us = deadline_us(app, timeout_ms);
+    // Only while the page is put together: a client that reads slowly keeps its page, but not the others' turn.
+    let _memory = app.reserve_listing(bytes, deadline_us).await?;
+    scanner.next_page(items_max, deadline_us).await
+}
+
+/// Memory that a page of so many items may take while it is put together.
+fn memory(app: &App, request: &ListRequest, items: usize) -> usize {
+    let value_bytes = if request.values { app.limits().value_bytes_max } else { 0 };
+    items.saturating_mul(ITEM_BYTES + value_bytes).min(PAGE_BYTES_MAX).saturating_mul(MEMORY_FACTOR)
+}
+
+/// Counts keys.
+///
+/// # Errors
+/// When the whole range can't be counted in time.
+pub(super) async fn count(app: &App, cluster: Arc<Cluster>, request: ListRequest) -> Result<Reply, Problem> {
+    let deadline_us = deadline_us(app, request.timeout_ms);
+    let count = listing::count(&cluster, &request, deadline_us).await?;
+    let mut response = json_reply(StatusCode::OK, &CountView { count });
+    response.headers_mut().insert(CONSISTENCY, PER_KEY);
+    Ok(Reply::Whole(response))
+}
+
 /// One item a line.
-fn lines(items: &[Item]) -> Bytes {
-    let mut text = BytesMut::with_capacity(items.iter().map(Item::weight).sum());
-    for item in items {
+fn lines(items: &[Found]) -> Bytes {
+    let mut text = BytesMut::with_capacity(items.iter().map(|found| found.item.weight()).sum());
+    for Found { item, .. } in items {
         if let Ok(json) = serde_json::to_vec(item) {
             text.extend_from_slice(&json);
             text.put_u8(b'\n');

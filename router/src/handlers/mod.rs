@@ -1,6 +1,7 @@
 //! What each endpoint does.
 
 mod cluster;
+mod delete_range;
 mod keys;
 mod list;
 mod probes;
@@ -41,6 +42,10 @@ pub async fn handle(
         Endpoint::Get(get) => keys::get(app, &*app.cluster()?, get).await,
         Endpoint::Write(change) => write(app, &*app.cluster()?, change, Bytes::new()).await,
         Endpoint::List(request) => list::list(app, app.cluster()?, request, is_head, admission).await,
+        Endpoint::Count(request) => list::count(app, app.cluster()?, request).await,
+        Endpoint::DeleteRange(request) => {
+            delete_range::delete_range(app, app.cluster()?, request, admission).await
+        }
         Endpoint::Livez => Ok(probes::livez()),
         Endpoint::Readyz => Ok(probes::readyz(app)),
         Endpoint::Cluster => cluster::cluster(&*app.cluster()?),

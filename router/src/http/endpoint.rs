@@ -22,6 +22,10 @@ pub enum Endpoint {
     Write(Write),
     /// List keys.
     List(ListRequest),
+    /// Count keys.
+    Count(ListRequest),
+    /// Delete the keys of a range.
+    DeleteRange(ListRequest),
     /// Is the process alive?
     Livez,
     /// Can it serve?
@@ -98,6 +102,8 @@ pub enum EndpointName {
     Increment,
     Touch,
     List,
+    Count,
+    DeleteRange,
     Livez,
     Readyz,
     Metrics,
@@ -118,6 +124,8 @@ impl EndpointName {
             Self::Increment => "increment",
             Self::Touch => "touch",
             Self::List => "list",
+            Self::Count => "count",
+            Self::DeleteRange => "delete_range",
             Self::Livez => "livez",
             Self::Readyz => "readyz",
             Self::Metrics => "metrics",
@@ -141,6 +149,8 @@ impl Endpoint {
                 Action::Touch { .. } => EndpointName::Touch,
             },
             Self::List(_) => EndpointName::List,
+            Self::Count(_) => EndpointName::Count,
+            Self::DeleteRange(_) => EndpointName::DeleteRange,
             Self::Livez => EndpointName::Livez,
             Self::Readyz => EndpointName::Readyz,
             Self::Metrics => EndpointName::Metrics,
@@ -161,7 +171,13 @@ impl Endpoint {
         }
         match route {
             Route::Key(raw) => key_endpoint(method, parse_key(raw)?, parts),
-            Route::List => Ok(Self::List(ListRequest::parse(query, &parts.headers)?)),
+            Route::List if *method == Method::DELETE => {
+                Ok(Self::DeleteRange(ListRequest::parse_removal(query, &parts.headers)?))
+            }
+            Route::List => {
+                let request = ListRequest::parse(query, &parts.headers)?;
+                Ok(if request.count { Self::Count(request) } else { Self::List(request) })
+            }
             Route::Where(raw) => without_query(query, Self::Where(parse_key(raw)?)),
             Route::Livez => without_query(query, Self::Livez),
             Route::Readyz => without_query(query, Self::Readyz),

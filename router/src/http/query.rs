@@ -37,6 +37,11 @@ impl Query {
         Ok(Self { parameters })
     }
 
+    /// Whether a parameter is given and was not taken out yet.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.parameters.iter().any(|(other, _)| other == name)
+    }
+
     /// The bytes of a parameter.
     pub(crate) fn bytes(&mut self, name: &str) -> Option<Vec<u8>> {
         let place = self.parameters.iter().position(|(other, _)| other == name)?;

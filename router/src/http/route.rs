@@ -46,6 +46,7 @@ impl<'a> Route<'a> {
     pub fn allow(&self) -> Option<&'static str> {
         match self {
             Self::Key(_) => Some("GET, HEAD, PUT, POST, DELETE"),
+            Self::List => Some("GET, HEAD, DELETE"),
             Self::Unknown => None,
             _ => Some("GET, HEAD"),
         }

@@ -15,8 +15,16 @@ const LIMIT_DEFAULT: usize = 100;
 /// Items of a page at most.
 const LIMIT_MAX: usize = 10_000;
 
-const PARAMETERS: [&str; 9] =
-    ["prefix", "start", "end", "limit", "cursor", "reverse", "values", "tag", "timeout"];
+const LIST_PARAMETERS: [&str; 10] =
+    ["prefix", "start", "end", "limit", "cursor", "reverse", "values", "tag", "count", "timeout"];
+const REMOVE_PARAMETERS: [&str; 6] = ["prefix", "start", "end", "cursor", "tag", "timeout"];
+/// Headers of a write that mean one key.
+const ONE_KEY_HEADERS: [&str; 4] = ["idempotency-key", "if-match", "if-none-match", "content-type"];
+
+/// The media type of one answer.
+const JSON: &str = "application/json";
+/// The media type of one answer a line.
+const LINES: &str = "application/x-ndjson";
 
 /// A listing, understood: one stretch of keys, in one direction.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +39,10 @@ pub struct ListRequest {
     pub limit: Option<usize>,
     /// The tag that all keys share, as a key: only its partition is asked.
     pub tag: Option<Key>,
+    /// Whether every key with the prefix has the tag.
+    pub prefix_has_tag: bool,
+    /// Only their number is wanted.
+    pub count: bool,
     /// One item a line, as a stream.
     pub stream: bool,
     /// The time that one page may take, if the client says so.
@@ -38,24 +50,59 @@ pub struct ListRequest {
 }
 
 impl ListRequest {
-    /// Reads query and `Accept`.
+    /// Reads query and `Accept` of a listing or a count.
     ///
     /// # Errors
     /// When a parameter is not acceptable, by name.
     pub fn parse(query: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
-        let mut query = Query::parse(query, &PARAMETERS)?;
-        let stream = accepts_stream(headers)?;
-        let reverse = query.flag("reverse")?;
-        let values = query.flag("values")?;
-        let prefix = bound(&mut query, "prefix")?.unwrap_or_default();
+        let mut query = Query::parse(query, &LIST_PARAMETERS)?;
+        let count = query.flag("count")?;
+        let given = ["limit", "cursor", "reverse", "values"].into_iter().find(|name| query.has(name));
+        if let (true, Some(name)) = (count, given) {
+            let detail =
+                format!("{name} does not go with count; prefix, start, end, tag and timeout are accepted");
+            return Err(Problem::new(Code::BadRequest, detail));
+        }
+        let stream = !count && accepts(headers, LINES, &[JSON])?;
+        if count {
+            accepts(headers, JSON, &[])?;
+        }
+        let (reverse, values) = (query.flag("reverse")?, query.flag("values")?);
+        let limit = parse_limit(&mut query)?.or((!stream).then_some(LIMIT_DEFAULT));
+        let range = Self::parse_range(&mut query, reverse)?;
+        Ok(Self { values, limit, stream, count, ..range })
+    }
+
+    /// Reads query and headers of a deletion of many keys.
+    ///
+    /// # Errors
+    /// When a parameter or header is not acceptable, by name, or no range is given.
+    pub fn parse_removal(query: Option<&str>, headers: &HeaderMap) -> Result<Self, Problem> {
+        let mut query = Query::parse(query, &REMOVE_PARAMETERS)?;
+        if !["prefix", "start", "end", "tag"].into_iter().any(|name| query.has(name)) {
+            let detail = "a deletion of many keys needs prefix, start, end or tag; \
+                          one key is deleted at /v1/kv/{key}, and all with start=";
+            return Err(Problem::new(Code::BadRequest, detail));
+        }
+        if let Some(name) = ONE_KEY_HEADERS.into_iter().find(|name| headers.contains_key(*name)) {
+            let detail = format!("{name} is for one key; a deletion of many keys takes none");
+            return Err(Problem::new(Code::BadRequest, detail));
+        }
+        accepts(headers, LINES, &[])?;
+        Self::parse_range(&mut query, false)
+    }
+
+    /// Prefix, bounds, cursor, tag and timeout.
+    fn parse_range(query: &mut Query, reverse: bool) -> Result<Self, Problem> {
+        let prefix = bound(query, "prefix")?.unwrap_or_default();
         let mut range = KeyRange { start: prefix.clone(), end: after_all_with(&prefix) };
-        if let Some(start) = bound(&mut query, "start")? {
+        if let Some(start) = bound(query, "start")? {
             range.start = range.start.max(start);
         }
-        if let Some(end) = bound(&mut query, "end")? {
+        if let Some(end) = bound(query, "end")? {
             range.end = Some(range.end.map_or(end.clone(), |other| other.min(end)));
         }
-        if let Some(cursor) = parse_cursor(&mut query)? {
+        if let Some(cursor) = parse_cursor(query)? {
             if cursor.reverse != reverse {
                 return Err(Problem::new(Code::BadCursor, "the cursor was given for the other direction"));
             }
@@ -65,7 +112,7 @@ impl ListRequest {
             Some(tag) => Some(tagged(&tag).ok_or_else(|| bad_tag(&tag))?),
             None => tag_in(&prefix),
         };
-        let limit = parse_limit(&mut query)?.or((!stream).then_some(LIMIT_DEFAULT));
+        let prefix_has_tag = tag.is_some() && tag_in(&prefix) == tag;
         let timeout_ms = query
             .text("timeout")?
             .map(|text| {
@@ -74,7 +121,8 @@ impl ListRequest {
                 })
             })
             .transpose()?;
-        Ok(Self { range, reverse, values, limit, tag, stream, timeout_ms })
+        let (values, limit, count, stream) = (false, None, false, false);
+        Ok(Self { range, reverse, values, limit, tag, prefix_has_tag, count, stream, timeout_ms })
     }
 
     /// Whether a key belongs into the listing.
@@ -171,8 +219,8 @@ fn bad_tag(tag: &[u8]) -> Problem {
     Problem::new(Code::BadRequest, detail)
 }
 
-/// Whether the client wants one item a line.
-fn accepts_stream(headers: &HeaderMap) -> Result<bool, Problem> {
+/// Whether the client accepts `wanted` by its own name. It may leave the choice open, or name one of `others`.
+fn accepts(headers: &HeaderMap, wanted: &str, others: &[&str]) -> Result<bool, Problem> {
     let lines: Vec<String> = headers
         .get_all(header::ACCEPT)
         .iter()
@@ -185,15 +233,16 @@ fn accepts_stream(headers: &HeaderMap) -> Result<bool, Problem> {
         .map(str::trim)
         .filter(|range| !range.is_empty())
         .collect();
-    if accepted.contains(&"application/x-ndjson") {
+    if accepted.contains(&wanted) {
         return Ok(true);
     }
     if accepted.is_empty()
-        || accepted.iter().any(|r| matches!(*r, "*/*" | "application/*" | "application/json"))
+        || accepted.iter().any(|r| matches!(*r, "*/*" | "application/*") || others.contains(r))
     {
         return Ok(false);
     }
-    Err(Problem::new(Code::NotAcceptable, "a listing is application/json or application/x-ndjson"))
+    let offered: Vec<&str> = others.iter().copied().chain([wanted]).collect();
+    Err(Problem::new(Code::NotAcceptable, format!("the answer is {}", offered.join(" or "))))
 }
 
 #[cfg(test)]
@@ -275,6 +324,45 @@ mod tests {
         }
         assert_eq!(parse("limit=10000").unwrap().limit, Some(10_000));
         assert_eq!(parse("").unwrap().limit, Some(100));
+    }
+
+    #[test]
+    fn count_goes_with_a_range_alone() {
+        assert!(parse("count=true&prefix=a&end=b&tag=u&timeout=1s").unwrap().count);
+        assert!(!parse("count=false&limit=3").unwrap().count);
+        for query in ["limit=3", "cursor=AQBh", "reverse=true", "values=false"] {
+            let problem = parse(&format!("count=true&{query}")).unwrap_err();
+            assert!(problem.detail().contains("count"), "{}", problem.detail());
+        }
+        let mut headers = HeaderMap::new();
+        headers.insert(header::ACCEPT, HeaderValue::from_static("application/x-ndjson"));
+        let refused = ListRequest::parse(Some("count=true"), &headers).unwrap_err();
+        assert_eq!(refused.code(), Code::NotAcceptable);
+    }
+
+    #[test]
+    fn removal_needs_a_range_and_no_header_of_one_key() {
+        let removal = |query: &str, headers: &HeaderMap| ListRequest::parse_removal(Some(query), headers);
+        let none = HeaderMap::new();
+        for query in ["prefix=a", "start=a", "end=b", "tag=u", "start=", "prefix="] {
+            assert!(removal(query, &none).is_ok(), "{query}");
+        }
+        for query in ["", "timeout=1s", "cursor=AQBh", "prefix=a&limit=3", "prefix=a&reverse=true"] {
+            assert_eq!(removal(query, &none).unwrap_err().code(), Code::BadRequest, "{query}");
+        }
+        for name in ONE_KEY_HEADERS {
+            let mut headers = HeaderMap::new();
+            headers.insert(name, HeaderValue::from_static("x"));
+            let problem = removal("prefix=a", &headers).unwrap_err();
+            assert!(problem.detail().contains(name), "{}", problem.detail());
+        }
+    }
+
+    #[test]
+    fn prefix_with_a_whole_tag_has_it() {
+        let has_tag = |query: &str| parse(query).unwrap().prefix_has_tag;
+        assert!(has_tag("prefix=%7Bu%7D/") && has_tag("prefix=%7Bu%7D/&tag=u"));
+        assert!(!has_tag("tag=u") && !has_tag("tag=u&prefix=%7Bv%7D") && !has_tag("prefix=u"));
     }
 
     #[test]

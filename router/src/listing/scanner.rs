@@ -2,40 +2,46 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Duration;
 
-use roundtable_common::wire::{SCAN_PATH, decode_page, encode_scan};
 use roundtable_consensus::{
-    Answer, Failure, Key, NodeIndex, PageEnd, PartitionId, Register, ReplicaSet, ScanPage, ScanRequest, Task,
+    Answer, Failure, Fold, Key, KeyRange, NodeIndex, PageEnd, PartitionId, Register, ReplicaSet, ScanRequest,
+    Task,
 };
 use tokio::task::JoinSet;
-use tracing::debug;
 
 use crate::http::{Code, Problem};
-use crate::links::Link;
+use crate::listing::assembly::Assembly;
+use crate::listing::gather::Gather;
 use crate::listing::item::Item;
-use crate::listing::merge::{Merged, MergedKey, Source, Verdict, merge};
-use crate::listing::plan::{Ask, plan};
+use crate::listing::merge::{Merged, MergedKey, Source, Verdict};
 use crate::listing::request::{ListRequest, advance};
 use crate::topology::Cluster;
 
-/// Entries that a node is asked for at once.
-const SCAN_ENTRIES_MAX: usize = 1_000;
+/// Keys that one page looks at.
+const KEYS_MAX: usize = 1_000;
+/// Entries that a node is asked for at once where single registers are needed, tombstones included.
+const CLOSER_ENTRIES_MAX: u32 = 16_384;
 /// Bytes that a node is asked for at once.
 const SCAN_BYTES_MAX: u32 = 4 << 20;
-/// A node that has not answered a scan after this long is left out, if the others suffice; the time doubles when
-/// they don't.
-const SCAN_PATIENCE: Duration = Duration::from_millis(400);
 /// Unsettled keys that are read at once.
-const READS_MAX: usize = 256;
+pub(super) const READS_MAX: usize = 256;
 
 /// Some items, and how far they reach.
 #[derive(Debug)]
 pub struct Page {
     /// The items, in the listing's order.
-    pub items: Vec<Item>,
+    pub items: Vec<Found>,
     /// The last key that they account for.
     pub end: PageEnd,
+}
+
+/// A key with a value.
+#[derive(Debug)]
+pub struct Found {
+    /// The key.
+    pub key: Key,
+    /// As the listing shows it.
+    pub item: Item,
 }
 
 /// A listing on its way through its range.
@@ -44,7 +50,10 @@ pub struct Scanner {
     request: ListRequest,
     partitions: Vec<(PartitionId, Arc<ReplicaSet>)>,
     /// Nodes that failed this listing: they are asked last.
-    failed: BTreeSet<NodeIndex>,
+    avoided: BTreeSet<NodeIndex>,
+    /// Keys that a page looks at, at least. It grows while most of them turn out to have no value any more, as values
+    /// do that expired unnoticed.
+    keys_min: usize,
 }
 
 impl Scanner {
@@ -57,7 +66,16 @@ impl Scanner {
                 cluster.partitions().map(|(partition, replicas)| (partition, Arc::clone(replicas))).collect()
             }
         };
-        Self { cluster, request, partitions, failed: BTreeSet::new() }
+        Self::of_partitions(cluster, request, partitions)
+    }
+
+    /// A listing of some partitions alone.
+    pub(super) fn of_partitions(
+        cluster: Arc<Cluster>,
+        request: ListRequest,
+        partitions: Vec<(PartitionId, Arc<ReplicaSet>)>,
+    ) -> Self {
+        Self { cluster, request, partitions, avoided: BTreeSet::new(), keys_min: 1 }
     }
 
     /// The next items, `items_max` at most, and perhaps none although the range is not exhausted.
@@ -66,103 +84,62 @@ impl Scanner {
     /// When a majority of a partition does not answer in time, or a key can't be read. Nothing was skipped: the same
     /// call may be made again.
     pub async fn next_page(&mut self, items_max: usize, deadline_us: u64) -> Result<Page, Problem> {
-        let sources = self.ask_majorities(items_max, deadline_us).await?;
-        let now_ms = self.cluster.engine().wall_ms();
-        let Merged { keys, end } = merge(sources, self.request.reverse, now_ms);
-        let mut wanted: Vec<MergedKey> =
-            keys.into_iter().filter(|found| self.request.wants(&found.key)).collect();
-        let end = match wanted.get(items_max) {
-            // More was found than is wanted: the page ends with the last key that is.
-            Some(_) => {
-                wanted.truncate(items_max);
-                wanted.last().map_or(end, |last| PageEnd::Through(last.key.clone()))
-            }
-            None => end,
-        };
-        let items = self.settle(wanted, deadline_us).await?;
-        if let PageEnd::Through(last) = &end {
+        let keys_max = items_max.max(self.keys_min).min(KEYS_MAX);
+        let Merged { keys, end } = self.assemble(keys_max, deadline_us).await?;
+        let looked_at = keys.len();
+        let items = self.settle(keys, deadline_us).await?;
+        let has_few = items.len() * 2 < looked_at;
+        self.keys_min = if has_few { (keys_max * 2).min(KEYS_MAX) } else { 1 };
+        let page = cut(Page { items, end }, items_max);
+        if let PageEnd::Through(last) = &page.end {
             advance(&mut self.request.range, last, self.request.reverse);
         }
-        Ok(Page { items, end })
+        Ok(page)
     }
 
-    /// One page from each node of a plan that holds a majority of every partition.
-    async fn ask_majorities(&mut self, items_max: usize, deadline_us: u64) -> Result<Vec<Source>, Problem> {
-        let mut excluded: BTreeSet<NodeIndex> = BTreeSet::new();
-        let mut patience = SCAN_PATIENCE;
-        let mut last_error = String::new();
-        loop {
-            let left_us = deadline_us.saturating_sub(self.cluster.engine().clock().mono_us());
-            if left_us == 0 {
-                return Err(Problem::new(Code::Timeout, format!("the listing took too long: {last_error}")));
-            }
-            let is_usable = |node| self.cluster.is_usable(node) && !self.failed.contains(&node);
-            let planned =
-                plan(&self.partitions, self.request.values, is_usable, |node| excluded.contains(&node));
-            let asks = match planned {
-                Ok(asks) => asks,
-                Err(_) if patience < Duration::from_micros(left_us) => {
-                    excluded.clear();
-                    patience *= 2;
-                    tokio::time::sleep(SCAN_PATIENCE.min(Duration::from_micros(left_us)) / 8).await;
-                    continue;
-                }
-                Err(no_majority) => {
-                    return Err(Problem::new(Code::NoQuorum, format!("{no_majority}: {last_error}")));
-                }
-            };
-            match self.ask(asks, items_max, patience.min(Duration::from_micros(left_us))).await {
-                Ok(sources) => return Ok(sources),
-                Err(failed) => {
-                    for (node, error) in failed {
-                        debug!(%node, error, "scan failed");
-                        last_error =
-                            self.cluster.node_id(node).map_or(error.clone(), |id| format!("{id}: {error}"));
-                        excluded.insert(node);
-                        self.failed.insert(node);
-                    }
-                }
-            }
+    /// The keys of the next page, and what is known of them.
+    async fn assemble(&mut self, keys_max: usize, deadline_us: u64) -> Result<Merged, Problem> {
+        let (range, reverse) = (self.request.range.clone(), self.request.reverse);
+        let limit = u32::try_from(keys_max).unwrap_or(u32::MAX);
+        let partitions = self.partitions.clone();
+        let sources = self.ask(&partitions, range.clone(), Fold::Tombstones, limit, deadline_us).await?;
+        let now_ms = self.cluster.engine().wall_ms();
+        let wants = |key: &Key| self.request.wants(key);
+        let mut assembly = Assembly::new(sources, &range, reverse, now_ms, keys_max, wants);
+        if let Some(closer) = assembly.closer().cloned() {
+            let of_closer =
+                |(p, _): &(PartitionId, Arc<ReplicaSet>)| closer.partitions.binary_search(p).is_ok();
+            let partitions: Vec<_> = partitions.into_iter().filter(of_closer).collect();
+            let sources =
+                self.ask(&partitions, closer.range, Fold::Nothing, CLOSER_ENTRIES_MAX, deadline_us).await?;
+            let now_ms = self.cluster.engine().wall_ms();
+            assembly.look_closer(sources, now_ms, |key| self.request.wants(key));
         }
+        Ok(assembly.into_merged())
     }
 
-    /// All pages of a plan, or the nodes that gave none.
     async fn ask(
-        &self,
-        asks: Vec<Ask>,
-        items_max: usize,
-        limit: Duration,
-    ) -> Result<Vec<Source>, Vec<(NodeIndex, String)>> {
-        let mut scans = JoinSet::new();
-        for ask in asks {
-            let Some(link) = self.cluster.engine().link(ask.node).cloned() else { continue };
-            let scan = ScanRequest {
-                partitions: ask.partitions,
-                range: self.request.range.clone(),
-                reverse: self.request.reverse,
-                want_values: ask.want_values,
-                limit: u32::try_from(items_max.clamp(1, SCAN_ENTRIES_MAX)).unwrap_or(u32::MAX),
-                bytes_max: SCAN_BYTES_MAX,
-            };
-            scans.spawn(async move {
-                let result = scan_node(&link, &scan, limit).await;
-                result
-                    .map(|page| Source { partitions: scan.partitions, page })
-                    .map_err(|error| (link.node, error))
-            });
-        }
-        let (mut sources, mut failed) = (Vec::new(), Vec::new());
-        for result in scans.join_all().await {
-            match result {
-                Ok(source) => sources.push(source),
-                Err(failure) => failed.push(failure),
-            }
-        }
-        if failed.is_empty() { Ok(sources) } else { Err(failed) }
+        &mut self,
+        partitions: &[(PartitionId, Arc<ReplicaSet>)],
+        range: KeyRange,
+        fold: Fold,
+        limit: u32,
+        deadline_us: u64,
+    ) -> Result<Vec<Source>, Problem> {
+        let scan = ScanRequest {
+            partitions: Vec::new(),
+            range,
+            reverse: self.request.reverse,
+            want_values: self.request.values,
+            fold,
+            limit,
+            bytes_max: SCAN_BYTES_MAX,
+        };
+        Gather::new(&self.cluster, partitions, scan).run(&mut self.avoided, deadline_us).await
     }
 
     /// Reads what the merge could not settle; the items keep their order.
-    async fn settle(&self, keys: Vec<MergedKey>, deadline_us: u64) -> Result<Vec<Item>, Problem> {
+    async fn settle(&self, keys: Vec<MergedKey>, deadline_us: u64) -> Result<Vec<Found>, Problem> {
         let mut registers: Vec<(Key, Option<Box<Register>>)> = Vec::with_capacity(keys.len());
         let mut unsettled: Vec<(usize, PartitionId, Key)> = Vec::new();
         for (place, MergedKey { key, partition, verdict }) in keys.into_iter().enumerate() {
@@ -192,39 +169,40 @@ impl Scanner {
             }
         }
         let values = self.request.values;
-        Ok(registers
-            .iter()
-            .filter_map(|(key, register)| Item::new(key, register.as_deref()?, values))
-            .collect())
+        let found = |(key, register): (Key, Option<Box<Register>>)| {
+            Item::new(&key, register.as_deref()?, values).map(|item| Found { key, item })
+        };
+        Ok(registers.into_iter().filter_map(found).collect())
     }
 }
 
-async fn scan_node(link: &Link, scan: &ScanRequest, limit: Duration) -> Result<ScanPage, String> {
-    let body = encode_scan(&link.target, scan);
-    let answer = link.client.ask(SCAN_PATH, Some(body), limit).await.map_err(|error| error.to_string())?;
-    let reply = decode_page(answer).map_err(|error| error.to_string())?;
-    let page = reply.from_target(&link.target).map_err(|refused| refused.to_string())?;
-    if let PageEnd::Through(last) = &page.end
-        && !scan.range.contains(last.as_bytes())
-    {
-        return Err("its page ends outside of the range".to_owned());
+/// More was found than is wanted: the page ends with the last item that is.
+fn cut(page: Page, items_max: usize) -> Page {
+    let Page { mut items, end } = page;
+    if items.len() <= items_max {
+        return Page { items, end };
     }
-    Ok(page)
+    items.truncate(items_max);
+    let end = items.last().map_or(end, |last| PageEnd::Through(last.key.clone()));
+    Page { items, end }
 }
 
 fn read_answer(answer: Result<Answer, Failure>) -> Result<Box<Register>, Problem> {
     match answer {
         Ok(Answer::State(register)) => Ok(register),
         Ok(_) => Err(Problem::new(Code::Timeout, "a key's read was not settled")),
-        Err(failure) => {
-            let code = match failure {
-                Failure::NoQuorum => Code::NoQuorum,
-                Failure::ClockSkew => Code::ClockSkew,
-                Failure::DiskReserve => Code::DiskReserve,
-                Failure::Contention | Failure::Overloaded => Code::Overloaded,
-                Failure::Timeout | Failure::Unknown => Code::Timeout,
-            };
-            Err(Problem::new(code, format!("a key of the listing cannot be read: {failure}")))
-        }
+        Err(failure) => Err(key_problem(failure, "read")),
     }
+}
+
+/// The problem of a listing one of whose keys could not be read or changed.
+pub(super) fn key_problem(failure: Failure, what: &str) -> Problem {
+    let code = match failure {
+        Failure::NoQuorum => Code::NoQuorum,
+        Failure::ClockSkew => Code::ClockSkew,
+        Failure::DiskReserve => Code::DiskReserve,
+        Failure::Contention | Failure::Overloaded => Code::Overloaded,
+        Failure::Timeout | Failure::Unknown => Code::Timeout,
+    };
+    Problem::new(code, format!("a key of the listing cannot be {what}: {failure}"))
 }

@@ -13,14 +13,14 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use roundtable_common::scan::page_of;
 use roundtable_common::wire::{
     BATCH_PATH, Target, decode_requests, decode_scan, encode_hello, encode_page, encode_refusal,
     encode_replies,
 };
 use roundtable_consensus::{
-    Adopted, Ballot, Conditions, DiskSpace, Handled, Hello, Key, Lookup, NodeId, PageEnd, PartitionId,
-    PromiseLimits, Register, Replica, ReplicaConfig, ScanEntry, ScanPage, ScanRequest, StorageId, Stored,
-    StripedPromises, Write,
+    Adopted, Ballot, Conditions, DiskSpace, Handled, Hello, Key, Lookup, NodeId, PartitionId, PromiseLimits,
+    Register, Replica, ReplicaConfig, ScanPage, ScanRequest, StorageId, Stored, StripedPromises, Write,
 };
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -197,27 +197,8 @@ impl State {
     }
 
     fn page(&self, scan: &ScanRequest) -> ScanPage {
-        let wanted = |(key, (partition, _)): &(&Key, &(PartitionId, Register))| {
-            scan.range.contains(key.as_bytes()) && scan.partitions.contains(partition)
-        };
-        let mut found: Vec<_> = self.registers.iter().filter(wanted).collect();
-        if scan.reverse {
-            found.reverse();
-        }
-        let limit = usize::try_from(scan.limit).unwrap();
-        let is_whole = found.len() <= limit;
-        found.truncate(limit);
-        let entry = |(key, (partition, register)): &(&Key, &(PartitionId, Register))| ScanEntry {
-            partition: *partition,
-            key: (*key).clone(),
-            register: if scan.want_values { register.clone() } else { register.without_value() },
-        };
-        let entries: Vec<ScanEntry> = found.iter().map(entry).collect();
-        let end = match entries.last() {
-            Some(last) if !is_whole => PageEnd::Through(last.key.clone()),
-            _ => PageEnd::Exhausted,
-        };
-        ScanPage { entries, end }
+        let registers = self.registers.iter().map(|(key, (partition, register))| (*partition, key, register));
+        page_of(scan, registers, u64::MAX)
     }
 }
 

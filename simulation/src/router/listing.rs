@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use roundtable_common::wire::encode_scan;
 use roundtable_consensus::{
-    Answer, Failure, Key, KeyRange, NodeIndex, Now, PageEnd, Register, ScanPage, ScanRequest, Token,
+    Answer, Failure, Fold, Key, KeyRange, NodeIndex, Now, PageEnd, Register, ScanPage, ScanRequest, Token,
 };
-use roundtable_router::listing::{Ask, Merged, MergedKey, Source, Verdict, advance, merge, plan};
+use roundtable_router::listing::{Ask, Assembly, Closer, Merged, MergedKey, Source, Verdict, advance, plan};
 
 use super::service::Service;
 use super::{Item, RouterOutput};
@@ -38,6 +38,8 @@ pub(super) struct Listing {
     excluded: BTreeSet<NodeIndex>,
     /// Nodes that failed this listing: they are asked last.
     failed: BTreeSet<NodeIndex>,
+    /// The page of which single registers must be asked for.
+    assembly: Option<Assembly>,
     phase: Phase,
     items: Vec<Item>,
     failure: Option<Failure>,
@@ -52,6 +54,7 @@ impl Listing {
             patience_us: SCAN_PATIENCE_US,
             excluded: BTreeSet::new(),
             failed: BTreeSet::new(),
+            assembly: None,
             phase: Phase::Begin(0),
             items: Vec::new(),
             failure: None,
@@ -143,7 +146,16 @@ impl Listing {
         let left_us = self.deadline_us - now.mono_us;
         let is_usable = |node| service.is_usable(node) && !self.failed.contains(&node);
         let excluded = |node| self.excluded.contains(&node);
-        let Ok(asks) = plan(&service.layout.partitions(), true, is_usable, excluded) else {
+        let closer = self.assembly.as_ref().and_then(Assembly::closer).cloned();
+        let mut partitions = service.layout.partitions();
+        if let Some(Closer { partitions: wanted, .. }) = &closer {
+            partitions.retain(|(partition, _)| wanted.contains(partition));
+        }
+        let (range, fold) = match closer {
+            Some(closer) => (closer.range, Fold::Nothing),
+            None => (self.range.clone(), Fold::Tombstones),
+        };
+        let Ok(asks) = plan(&partitions, true, is_usable, excluded) else {
             if self.patience_us >= left_us {
                 return Err(Failure::NoQuorum);
             }
@@ -157,9 +169,10 @@ impl Listing {
             let Some(target) = service.target(ask.node) else { continue };
             let scan = ScanRequest {
                 partitions: ask.partitions.clone(),
-                range: self.range.clone(),
+                range: range.clone(),
                 reverse: self.reverse,
                 want_values: ask.want_values,
+                fold,
                 limit: u32::try_from(ITEMS_MAX).unwrap_or(u32::MAX),
                 bytes_max: SCAN_BYTES_MAX,
             };
@@ -171,7 +184,7 @@ impl Listing {
         Ok(())
     }
 
-    /// Merges the pages, and reads what they don't settle.
+    /// Merges the pages, looks closer where they differ, and reads what they don't settle.
     fn settle(
         &mut self,
         service: &mut Service,
@@ -181,14 +194,20 @@ impl Listing {
         out: &mut RouterOutput,
     ) {
         let now_ms = service.wall_ms(now);
-        let Merged { keys: mut found, end } = merge(sources, self.reverse, now_ms);
-        found.retain(|found| self.range.contains(found.key.as_bytes()));
-        let end = if found.len() > ITEMS_MAX {
-            found.truncate(ITEMS_MAX);
-            found.last().map_or(end, |last| PageEnd::Through(last.key.clone()))
-        } else {
-            end
+        let wants = |key: &Key| self.range.contains(key.as_bytes());
+        let assembly = match self.assembly.take() {
+            Some(mut assembly) => {
+                assembly.look_closer(sources, now_ms, wants);
+                assembly
+            }
+            None => Assembly::new(sources, &self.range, self.reverse, now_ms, ITEMS_MAX, wants),
         };
+        if assembly.closer().is_some() {
+            self.assembly = Some(assembly);
+            self.phase = Phase::Begin(now.mono_us);
+            return;
+        }
+        let Merged { keys: found, end } = assembly.into_merged();
         let mut keys = Vec::new();
         let mut waiting = BTreeMap::new();
         for (place, MergedKey { key, verdict, .. }) in found.into_iter().enumerate() {

@@ -2,7 +2,9 @@
 //! their numbers.
 
 use bytes::{Buf, BufMut, Bytes};
-use roundtable_common::wire::{self, decode_register, encode_register, register_size_hint};
+use roundtable_common::wire::{
+    self, RegisterHead, decode_register, encode_register, peek_register, register_size_hint,
+};
 use roundtable_consensus::{
     Ballot, Content, ContentType, Hlc, Key, PartitionId, ProposerId, Register, Value,
 };
@@ -128,6 +130,23 @@ pub fn decode_register_row(mut row: Bytes) -> Result<RegisterRow, RowError> {
     let seq = row.get_u64();
     let register = decode_register(&row).map_err(|error| RowError::Register(error.to_string()))?;
     Ok(RegisterRow { seq, register, spilled: flags & FLAG_SPILLED != 0 })
+}
+
+/// Reads only what a row of `registers` begins with: the accepted ballot, whether there is a value, its expiry.
+///
+/// # Errors
+/// When the row does not begin as one of this version does.
+pub fn peek_register_row(row: &[u8]) -> Result<RegisterHead, RowError> {
+    let Some((header, register)) = row.split_first_chunk::<REGISTER_HEADER_BYTES>() else {
+        return Err(RowError::Short(row.len()));
+    };
+    match header {
+        [ROW_FORMAT, flags, ..] if flags & !FLAG_SPILLED == 0 => {
+            peek_register(register).map_err(|error| RowError::Register(error.to_string()))
+        }
+        [ROW_FORMAT, flags, ..] => Err(RowError::Flags(*flags)),
+        [other, ..] => Err(RowError::Format(*other)),
+    }
 }
 
 /// The row of a spilled value, bound to the round that wrote it.
@@ -264,9 +283,28 @@ mod tests {
     }
 
     #[test]
+    fn peek_reads_the_same_as_the_whole() {
+        let expiring = Register { expires_at: Some(70), lag_ms: 5, ..register(10) };
+        let carried =
+            Register { accepted: Ballot::new(Hlc::from_millis(9), ProposerId(1)), ..expiring.clone() };
+        let tombstone = Register { accepted: ballot(), ..Register::absent(Ballot::ZERO) };
+        for register in [register(10), expiring, carried, register(INLINE_BYTES_MAX + 1), tombstone] {
+            let spilled = register.content.bytes_here() > INLINE_BYTES_MAX as usize;
+            let row = encode_register_row(3, &register, spilled);
+            let head = RegisterHead {
+                accepted: register.accepted,
+                live: register.content.is_live(),
+                expires_at: register.expires_at,
+            };
+            assert_eq!(peek_register_row(&row), Ok(head));
+        }
+    }
+
+    #[test]
     fn rows_of_a_later_format_and_cut_rows_are_refused() {
         let mut row = encode_register_row(3, &register(10), false);
         row[0] = 2;
+        assert_eq!(peek_register_row(&row), Err(RowError::Format(2)));
         assert_eq!(decode_register_row(row.into()), Err(RowError::Format(2)));
         let row = Bytes::from(encode_register_row(3, &register(10), false));
         for len in 0..row.len() {

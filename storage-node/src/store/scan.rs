@@ -4,144 +4,205 @@
 //! durably, and one that fails never. It shows every commit that was answered before the scan began, because it is
 //! taken when all those are visible.
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::BinaryHeap;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use rocksdb::{DBRawIterator, ReadOptions, Snapshot};
-use roundtable_common::wire::register_size_hint;
-use roundtable_consensus::{Key, KeyRange, PageEnd, PartitionId, ScanEntry, ScanPage, ScanRequest};
+use roundtable_common::scan::{self, Head, Rows, Run};
+use roundtable_consensus::{Key, KeyRange, PartitionId, ScanEntry, ScanPage, ScanRequest};
 
 use super::columns::{REGISTERS, VALUES, family};
-use super::format::{RowError, row_key};
+use super::format::{RowError, peek_register_row, row_key};
 use super::read::{decode_head, join_value};
+use super::runs::{KnownRun, Learner};
 use super::{Store, StoreError};
 
+/// Rows that one page reads, about: then it ends, with what it has.
+const ROWS_MAX: u64 = 1 << 18;
+/// A page that has taken this long ends, with what it has: a slow disk makes shorter pages, not longer waits.
+const TIME_MAX: Duration = Duration::from_millis(200);
+
+/// A page, and what it took.
+#[derive(Debug)]
+pub struct Scanned {
+    /// The page.
+    pub page: ScanPage,
+    /// Rows read, those that were folded included.
+    pub rows: u64,
+}
+
 impl Store {
-    /// One page of the registers in the request's partitions and range, tombstones included.
+    /// One page of the registers in the request's partitions and range, tombstones included. The page ends early when
+    /// it has read many rows or taken long, and accounts for one register at least.
     ///
     /// # Errors
     /// When a row cannot be read or is damaged, or when a commit failed before.
-    pub fn scan(&self, request: &ScanRequest) -> Result<ScanPage, StoreError> {
+    pub fn scan(&self, request: &ScanRequest) -> Result<Scanned, StoreError> {
         self.apply()?;
+        let learner = self.unapplied.runs.learner();
         let snapshot = self.db.snapshot();
-        let mut cursors = Vec::with_capacity(request.partitions.len());
-        for &partition in &request.partitions {
-            cursors.push(Cursor::open(self, &snapshot, partition, request));
-        }
-        let mut heap = BinaryHeap::with_capacity(cursors.len());
-        for (index, cursor) in cursors.iter().enumerate() {
-            push_position(&mut heap, index, cursor, request.reverse)?;
-        }
-        let mut page = Page { entries: Vec::new(), bytes: 0 };
-        while let Some(position) = heap.pop() {
-            if page.is_full(request) {
-                return Ok(page.cut());
-            }
-            let Some(cursor) = cursors.get_mut(position.index) else { break };
-            let entry = cursor.entry(self, &snapshot, request.want_values)?;
-            page.push(entry);
-            cursor.step(request.reverse);
-            push_position(&mut heap, position.index, cursor, request.reverse)?;
-        }
-        Ok(ScanPage { entries: page.entries, end: PageEnd::Exhausted })
-    }
-}
-
-struct Page {
-    entries: Vec<ScanEntry>,
-    bytes: usize,
-}
-
-impl Page {
-    fn is_full(&self, request: &ScanRequest) -> bool {
-        let full = self.entries.len() >= request.limit as usize || self.bytes >= request.bytes_max as usize;
-        full && !self.entries.is_empty()
-    }
-
-    fn push(&mut self, entry: ScanEntry) {
-        // Histories count too: a page of counters has more of them than of values.
-        self.bytes += entry.key.as_bytes().len() + register_size_hint(&entry.register);
-        self.entries.push(entry);
-    }
-
-    fn cut(self) -> ScanPage {
-        let end = self.entries.last().map_or(PageEnd::Exhausted, |entry| PageEnd::Through(entry.key.clone()));
-        ScanPage { entries: self.entries, end }
+        let partitions =
+            request.partitions.iter().map(|&p| (p, Cursor::new(self, &snapshot, &learner, p, request)));
+        let until = Instant::now() + TIME_MAX;
+        let is_spent = |rows| rows >= ROWS_MAX || Instant::now() >= until;
+        let (page, rows) = scan::page(request, partitions, is_spent)?;
+        Ok(Scanned { page, rows })
     }
 }
 
 /// A place in one partition's rows.
 struct Cursor<'a> {
+    store: &'a Store,
+    snapshot: &'a Snapshot<'a>,
+    learner: &'a Learner<'a>,
     partition: PartitionId,
-    rows: DBRawIterator<'a>,
+    /// The first row of the range, and the first one behind it (`None`: the end of all rows).
+    bounds: (Vec<u8>, Option<Vec<u8>>),
+    reverse: bool,
+    want_values: bool,
+    /// Opened when a row is needed.
+    rows: Option<DBRawIterator<'a>>,
+    /// Where to go before the next row is read.
+    seek: Option<Seek>,
+}
+
+enum Seek {
+    First,
+    Behind(Vec<u8>),
 }
 
 impl<'a> Cursor<'a> {
-    fn open(
+    fn new(
         store: &'a Store,
-        snapshot: &Snapshot<'a>,
+        snapshot: &'a Snapshot<'a>,
+        learner: &'a Learner<'a>,
         partition: PartitionId,
         request: &ScanRequest,
     ) -> Self {
-        let (lower, upper) = row_bounds(partition, &request.range);
+        Self {
+            store,
+            snapshot,
+            learner,
+            partition,
+            bounds: row_bounds(partition, &request.range),
+            reverse: request.reverse,
+            want_values: request.want_values,
+            rows: None,
+            seek: Some(Seek::First),
+        }
+    }
+
+    fn open(&self) -> DBRawIterator<'a> {
+        let (lower, upper) = self.bounds.clone();
         let mut options = ReadOptions::default();
-        options.set_snapshot(snapshot);
+        options.set_snapshot(self.snapshot);
         options.set_iterate_lower_bound(lower);
         if let Some(upper) = upper {
             options.set_iterate_upper_bound(upper);
         }
         // A listing of everything should not push the working set out of the cache.
         options.fill_cache(false);
-        let mut rows = store.db.raw_iterator_cf_opt(family(&store.db, REGISTERS), options);
-        if request.reverse {
-            rows.seek_to_last();
-        } else {
-            rows.seek_to_first();
-        }
-        Self { partition, rows }
+        self.store.db.raw_iterator_cf_opt(family(&self.store.db, REGISTERS), options)
     }
 
-    fn step(&mut self, reverse: bool) {
-        if reverse {
-            self.rows.prev();
-        } else {
-            self.rows.next();
+    fn rows(&mut self) -> &mut DBRawIterator<'a> {
+        let mut rows = self.rows.take().unwrap_or_else(|| self.open());
+        match (self.seek.take(), self.reverse) {
+            (None, _) => {}
+            (Some(Seek::First), false) => rows.seek_to_first(),
+            (Some(Seek::First), true) => rows.seek_to_last(),
+            (Some(Seek::Behind(bound)), false) => rows.seek(bound),
+            (Some(Seek::Behind(bound)), true) => {
+                rows.seek_for_prev(&bound);
+                // A bound is not in the range that it ends.
+                if rows.key() == Some(&bound[..]) {
+                    rows.prev();
+                }
+            }
+        }
+        self.rows.insert(rows)
+    }
+
+    /// The row at a bound in the direction of the scan; `None`: the end of all rows.
+    fn row_at(&self, from: Option<&[u8]>) -> Option<Vec<u8>> {
+        match (from, self.reverse) {
+            (Some(bound), _) => Some(row_key(self.partition, bound)),
+            (None, false) => Some(self.bounds.0.clone()),
+            (None, true) => self.bounds.1.clone(),
         }
     }
 
-    /// The key that the cursor stands at; `None` at the end of its rows.
-    fn key(&self) -> Result<Option<&[u8]>, StoreError> {
-        match self.rows.key() {
-            Some(row) => Ok(row.get(2..)),
-            None => self.rows.status().map(|()| None).map_err(StoreError::database("scan registers")),
+    /// The row where the scan ends; `None`: the end of all rows.
+    fn far_end(&self) -> Option<&[u8]> {
+        if self.reverse { Some(&self.bounds.0) } else { self.bounds.1.as_deref() }
+    }
+}
+
+impl Rows for Cursor<'_> {
+    type Error = StoreError;
+
+    fn head(&mut self) -> Result<Option<Head<'_>>, StoreError> {
+        let rows = self.rows();
+        let Some((row, bytes)) = rows.item() else {
+            return rows.status().map(|()| None).map_err(StoreError::database("scan registers"));
+        };
+        let head = peek_register_row(bytes).map_err(|source| damaged(row, source))?;
+        let key = row.get(2..).unwrap_or_default();
+        Ok(Some(Head { key, accepted: head.accepted, live: head.live, expires_at: head.expires_at }))
+    }
+
+    fn pass_known(&mut self, from: Option<&[u8]>) -> Option<Run> {
+        let near = self.row_at(from)?;
+        let KnownRun { far, rows, digest, is_cut } =
+            self.learner.known(&near, self.reverse, self.far_end())?;
+        let is_end = self.far_end() == Some(&far[..]);
+        let end = if is_end { None } else { far.get(2..).map(Bytes::copy_from_slice) };
+        self.seek = Some(Seek::Behind(far));
+        Some(Run { end, rows, digest, is_cut })
+    }
+
+    fn learn(&mut self, from: Option<&[u8]>, run: &Run) {
+        let far = match &run.end {
+            Some(end) => Some(row_key(self.partition, end)),
+            None => self.far_end().map(<[u8]>::to_vec),
+        };
+        if let (Some(near), Some(far)) = (self.row_at(from), far) {
+            let known = KnownRun { far, rows: run.rows, digest: run.digest, is_cut: run.is_cut };
+            self.learner.learn(near, known, self.reverse);
         }
     }
 
-    fn entry(
-        &self,
-        store: &Store,
-        snapshot: &Snapshot<'_>,
-        want_values: bool,
-    ) -> Result<ScanEntry, StoreError> {
-        let (row, bytes) = self.rows.item().unwrap_or_default();
-        let damaged =
-            |source| StoreError::Row { column: REGISTERS, row: row.escape_ascii().to_string(), source };
+    fn entry(&mut self) -> Result<Option<ScanEntry>, StoreError> {
+        let Some((row, bytes)) = self.rows.as_ref().and_then(DBRawIterator::item) else { return Ok(None) };
         let head = decode_head(Bytes::copy_from_slice(bytes), row)?;
         let key = Key::new(Bytes::copy_from_slice(row.get(2..).unwrap_or_default()))
-            .map_err(|error| damaged(RowError::Key(error)))?;
-        let register = match (want_values, head.spilled) {
+            .map_err(|error| damaged(row, RowError::Key(error)))?;
+        let register = match (self.want_values, head.spilled) {
             (false, _) => head.register.without_value(),
             (true, false) => head.register,
             (true, true) => {
-                let found = snapshot
-                    .get_cf(family(&store.db, VALUES), row)
+                let found = self
+                    .snapshot
+                    .get_cf(family(&self.store.db, VALUES), row)
                     .map_err(StoreError::database("read a value"))?;
                 join_value(head.register, found.map(Bytes::from), row)?
             }
         };
-        Ok(ScanEntry { partition: self.partition, key, register })
+        self.step();
+        Ok(Some(ScanEntry { partition: self.partition, key, register }))
     }
+
+    fn step(&mut self) {
+        match (&mut self.rows, self.reverse) {
+            (Some(rows), true) => rows.prev(),
+            (Some(rows), false) => rows.next(),
+            (None, _) => {}
+        }
+    }
+}
+
+fn damaged(row: &[u8], source: RowError) -> StoreError {
+    StoreError::Row { column: REGISTERS, row: row.escape_ascii().to_string(), source }
 }
 
 /// The first row key of the range, and the first one behind it (`None`: the end of all rows).
@@ -152,45 +213,4 @@ fn row_bounds(partition: PartitionId, range: &KeyRange) -> (Vec<u8>, Option<Vec<
         None => partition.0.checked_add(1).map(|next| next.to_be_bytes().to_vec()),
     };
     (lower, upper)
-}
-
-/// A cursor's key in the merge of all partitions; the first in the scan's order is the greatest.
-struct Position {
-    key: Vec<u8>,
-    index: usize,
-    reverse: bool,
-}
-
-impl Ord for Position {
-    fn cmp(&self, other: &Self) -> Ordering {
-        let by_key = self.key.cmp(&other.key);
-        let by_scan = if self.reverse { by_key } else { by_key.reverse() };
-        by_scan.then_with(|| Reverse(self.index).cmp(&Reverse(other.index)))
-    }
-}
-
-impl PartialOrd for Position {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl PartialEq for Position {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Position {}
-
-fn push_position(
-    heap: &mut BinaryHeap<Position>,
-    index: usize,
-    cursor: &Cursor<'_>,
-    reverse: bool,
-) -> Result<(), StoreError> {
-    if let Some(key) = cursor.key()? {
-        heap.push(Position { key: key.to_vec(), index, reverse });
-    }
-    Ok(())
 }

@@ -17,6 +17,7 @@ use roundtable_consensus::{Ballot, Register};
 use super::columns::{self, LOG, REGISTERS, VALUES, family};
 use super::format::{encode_register_row, encode_value_row};
 use super::meta::put_horizon;
+use super::runs::Runs;
 
 /// The database is given this many bytes at a time.
 const SLICE_BYTES: usize = 256 << 10;
@@ -168,6 +169,8 @@ pub(super) struct Unapplied {
     leaving_bytes: AtomicUsize,
     /// All commits up to this one are in the database.
     applied: AtomicU64,
+    /// What scans know of the rows in the database.
+    pub(super) runs: Runs,
 }
 
 #[derive(Default)]
@@ -249,6 +252,7 @@ impl Unapplied {
         let written = if table.is_empty() { Ok(()) } else { table.write(db) };
         match written {
             Ok(()) => {
+                self.runs.forget(table.registers.keys());
                 self.applied.store(*last, Ordering::Release);
                 leaving.table = None;
                 self.leaving_bytes.store(0, Ordering::Relaxed);

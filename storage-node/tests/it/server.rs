@@ -7,7 +7,7 @@ use roundtable_common::wire::{
     self, Refused, Target, decode_page, decode_replies, encode_requests, encode_scan,
 };
 use roundtable_consensus::{
-    Ballot, ClusterId, Content, Epoch, KeyRange, PageEnd, PartitionId, Rejection, ReplyBody, Request,
+    Ballot, ClusterId, Content, Epoch, Fold, KeyRange, PageEnd, PartitionId, Rejection, ReplyBody, Request,
     RequestBody, ScanRequest, StorageId,
 };
 
@@ -22,6 +22,7 @@ fn scan_all() -> ScanRequest {
         range: KeyRange::default(),
         reverse: false,
         want_values: true,
+        fold: Fold::Nothing,
         limit: 1000,
         bytes_max: 1 << 20,
     }

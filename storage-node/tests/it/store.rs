@@ -4,7 +4,8 @@ use std::fs;
 use std::sync::Arc;
 
 use roundtable_consensus::{
-    Adopted, Ballot, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, ScanRequest, StorageId,
+    Adopted, Ballot, Fold, Hlc, KeyRange, PageEnd, PartitionId, ProposerId, Register, ScanPage, ScanRequest,
+    StorageId,
 };
 use roundtable_node::store::{JournalError, OpenError, Store, StoreError, StoreOptions};
 
@@ -18,13 +19,14 @@ fn scan_request(partitions: &[u16], limit: u32) -> ScanRequest {
         range: KeyRange::default(),
         reverse: false,
         want_values: true,
+        fold: Fold::Nothing,
         limit,
         bytes_max: 1 << 20,
     }
 }
 
 fn keys_of(store: &Store, request: &ScanRequest) -> (Vec<String>, PageEnd) {
-    let page = store.scan(request).unwrap();
+    let page = store.scan(request).unwrap().page;
     (page.entries.iter().map(|entry| entry.key.to_string()).collect(), page.end)
 }
 
@@ -154,7 +156,7 @@ fn commit_dropped_writes_nothing_and_takes_no_seq() {
     dropped.accept(PartitionId(0), &key("a"), &Arc::new(register(next_ballot(), "v")), false, false);
     drop(dropped);
     assert_eq!(store.log_bounds().next_seq, 1);
-    assert!(store.scan(&scan_request(&[0], 10)).unwrap().entries.is_empty());
+    assert!(store.scan(&scan_request(&[0], 10)).unwrap().page.entries.is_empty());
 }
 
 #[test]
@@ -245,11 +247,78 @@ fn scan_merges_partitions_in_key_order_page_by_page() {
     request.range = KeyRange { start: "b".into(), end: Some("e".into()) };
     request.reverse = true;
     assert_eq!(keys_of(&store, &request), (vec!["d".into(), "c".into(), "b".into()], PageEnd::Exhausted));
-    let page = store.scan(&scan_request(&all, 10)).unwrap();
+    let page = store.scan(&scan_request(&all, 10)).unwrap().page;
     assert!(page.entries.iter().all(|entry| value_of(&entry.register) == [b'v'; 5000]));
     let without_values = ScanRequest { want_values: false, ..scan_request(&all, 10) };
-    let page = store.scan(&without_values).unwrap();
+    let page = store.scan(&without_values).unwrap().page;
     assert!(page.entries.iter().all(|entry| entry.register.content.value().is_none()));
+}
+
+/// A page of one key read a page of deleted ones, and gave none.
+#[test]
+fn scan_passes_over_tombstones_and_counts_values_without_naming_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut commit = store.begin_commit();
+    for number in 0..900_u16 {
+        let register = Arc::new(tombstone(next_ballot()));
+        commit.accept(PartitionId(number % 3), &key(&format!("k{number:04}")), &register, false, false);
+    }
+    for text in ["k0450+", "k9"] {
+        commit.accept(PartitionId(1), &key(text), &Arc::new(register(next_ballot(), "v")), false, false);
+    }
+    commit.write().unwrap();
+    let one = ScanRequest { fold: Fold::Tombstones, want_values: false, ..scan_request(&[0, 1, 2], 1) };
+    let scanned = store.scan(&one).unwrap();
+    let keys: Vec<String> = scanned.page.entries.iter().map(|entry| entry.key.to_string()).collect();
+    assert_eq!((keys, scanned.page.end), (vec!["k0450+".into()], PageEnd::Through(key("k0450+"))));
+    let folded: u32 = scanned.page.spans.iter().map(|span| span.rows).sum();
+    assert!(folded >= 450 && scanned.rows <= 902, "{folded} of {} rows", scanned.rows);
+    let backwards = ScanRequest { reverse: true, ..one.clone() };
+    assert_eq!(keys_of(&store, &backwards), (vec!["k9".into()], PageEnd::Through(key("k9"))));
+    let count = ScanRequest { fold: Fold::Settled { now_ms: 0 }, ..one };
+    let page = store.scan(&count).unwrap().page;
+    assert_eq!((page.entries.len(), page.end), (0, PageEnd::Exhausted));
+    assert_eq!(page.spans.iter().map(|span| span.live).sum::<u32>(), 2);
+}
+
+#[test]
+fn scan_reads_tombstones_once_and_notices_whatever_is_written_among_them() {
+    for reverse in [false, true] {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let write = |text: &str, register: &Register| commit(&store, 3, &key(text), register, false);
+        let mut commit = store.begin_commit();
+        for number in 0..2_000 {
+            let gone = Arc::new(tombstone(next_ballot()));
+            commit.accept(PartitionId(3), &key(&format!("k{number:04}")), &gone, false, false);
+        }
+        commit.write().unwrap();
+        write(if reverse { "a" } else { "z" }, &register(next_ballot(), "v"));
+        let mut request = ScanRequest { fold: Fold::Tombstones, reverse, ..scan_request(&[3], 10) };
+        let first = store.scan(&request).unwrap();
+        let again = store.scan(&request).unwrap();
+        assert_eq!((first.rows, &again.page), (2_001, &first.page));
+        assert!(again.rows < 10, "{} rows", again.rows);
+        // Of a part of the range, the ends are read.
+        request.range = KeyRange { start: "k0100".into(), end: Some("k1900".into()) };
+        let part = store.scan(&request).unwrap();
+        assert_eq!(part.page.spans.iter().map(|span| span.rows).sum::<u32>(), 1_800);
+        assert!(part.rows < 1_800, "{} rows", part.rows);
+        request.range = KeyRange::default();
+        write("k1000", &register(next_ballot(), "v"));
+        assert_eq!(keys_of(&store, &request).0.len(), 2);
+        write("k1000", &tombstone(next_ballot()));
+        write("k1000+", &tombstone(next_ballot()));
+        let after = store.scan(&request).unwrap().page;
+        assert_eq!(after.spans.iter().map(|span| span.rows).sum::<u32>(), 2_001);
+        // Read afresh in another range, they are the same.
+        request.range = KeyRange { start: "Z".into(), end: Some("zz".into()) };
+        let total =
+            |page: &ScanPage| page.spans.iter().fold(0_u128, |sum, span| sum.wrapping_add(span.digest));
+        assert_eq!(total(&store.scan(&request).unwrap().page), total(&after));
+        assert_ne!(total(&after), total(&first.page));
+    }
 }
 
 #[test]
@@ -286,7 +355,7 @@ fn newest_of_what_waited_for_the_database_is_written_with_the_log_of_all() {
     store.apply().unwrap();
     assert_eq!(store.applied(), begun + 2);
     assert_eq!(store.read_log(1, 10).unwrap().len(), 2);
-    let page = store.scan(&scan_request(&[3], 10)).unwrap();
+    let page = store.scan(&scan_request(&[3], 10)).unwrap().page;
     assert_eq!(page.entries.len(), 1);
     assert_eq!(value_of(&page.entries[0].register), b"new");
 }

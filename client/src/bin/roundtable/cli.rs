@@ -21,13 +21,13 @@ pub(crate) enum Command {
     Get(commands::get::GetArgs),
     /// Store a value from the command line, a file or standard input; prints the new ETag
     Put(commands::put::PutArgs),
-    /// Delete a key
+    /// Delete a key, or all keys of a range
     Delete(commands::delete::DeleteArgs),
     /// Add to a counter; prints the new value
     Increment(commands::increment::IncrementArgs),
     /// Give a key a new time to live; prints the new ETag
     Touch(commands::touch::TouchArgs),
-    /// List keys in byte order
+    /// List keys in byte order, or count them
     List(commands::list::ListArgs),
     /// Store every record of an NDJSON, CSV or TSV file
     Import(transfer::import::ImportArgs),

@@ -27,7 +27,7 @@ fn entry(key: &str, held: Held) -> ScanEntry {
 }
 
 fn source(entries: Vec<ScanEntry>, end: PageEnd) -> Source {
-    Source { partitions: vec![P0], page: ScanPage { entries, end } }
+    Source { partitions: vec![P0], page: ScanPage { entries, spans: Vec::new(), end } }
 }
 
 fn told(merged: &Merged) -> Vec<(String, bool)> {
@@ -133,7 +133,7 @@ fn scan(
         .iter()
         .map(|l| ScanEntry { partition: partition_of(*l), key: key(*l), register: register(replica[l]) })
         .collect();
-    ScanPage { entries, end }
+    ScanPage { entries, spans: Vec::new(), end }
 }
 
 /// The rule for one key, told directly from what all its asked replicas hold.

@@ -1,12 +1,11 @@
 //! `roundtable list`.
 
-use std::ffi::OsString;
 use std::io::Write as _;
-use std::os::unix::ffi::OsStringExt as _;
 
 use clap::Args;
-use roundtable_client::{Item, Listing};
+use roundtable_client::Item;
 
+use super::range::RangeArgs;
 use crate::connect::Connect;
 use crate::failure::Failure;
 use crate::json::KeyLine;
@@ -14,21 +13,8 @@ use crate::output;
 
 #[derive(Debug, Args)]
 pub(crate) struct ListArgs {
-    /// Only keys that begin with this
-    #[arg(long)]
-    prefix: Option<OsString>,
-
-    /// Only keys from this one on
-    #[arg(long, value_name = "KEY")]
-    start: Option<OsString>,
-
-    /// Only keys before this one
-    #[arg(long, value_name = "KEY")]
-    end: Option<OsString>,
-
-    /// Only keys with this tag, the text in their first {braces}: one partition answers
-    #[arg(long)]
-    tag: Option<OsString>,
+    #[command(flatten)]
+    range: RangeArgs,
 
     /// At most this many keys
     #[arg(long, value_name = "N")]
@@ -37,6 +23,10 @@ pub(crate) struct ListArgs {
     /// From the last key to the first
     #[arg(long)]
     reverse: bool,
+
+    /// Only how many keys there are
+    #[arg(long, conflicts_with_all = ["limit", "reverse", "long", "null", "json"])]
+    count: bool,
 
     /// ETag, size in bytes, time left to live, and the key
     #[arg(long, short, conflicts_with_all = ["json", "null"])]
@@ -56,20 +46,11 @@ pub(crate) struct ListArgs {
 
 pub(crate) async fn run(args: ListArgs) -> Result<(), Failure> {
     let client = args.connect.client()?;
-    let mut listing = Listing::new().reverse(args.reverse);
-    if let Some(prefix) = args.prefix {
-        listing = listing.prefix(prefix.into_vec());
+    let range = args.range.listing();
+    if args.count {
+        return output::print_line(&client.count(&range).await?.to_string());
     }
-    if let Some(start) = args.start {
-        listing = listing.start(start.into_vec());
-    }
-    if let Some(end) = args.end {
-        listing = listing.end(end.into_vec());
-    }
-    if let Some(tag) = args.tag {
-        listing = listing.tag(tag.into_vec());
-    }
-    let mut scanner = client.scan(listing);
+    let mut scanner = client.scan(range.reverse(args.reverse));
     let mut out = output::buffered();
     let mut left = args.limit.unwrap_or(u64::MAX);
     while left > 0 {

@@ -8,6 +8,7 @@ pub(crate) mod list;
 pub(crate) mod locate;
 pub(crate) mod new_key;
 pub(crate) mod put;
+mod range;
 pub(crate) mod status;
 pub(crate) mod touch;
 
