@@ -209,13 +209,13 @@ mod tests {
         late.learn("b".into(), run("d"), false);
         assert!(late.known(b"b", false, None).is_some());
         // More was written than is remembered.
-        let early = runs.learner();
+        let overrun = runs.learner();
         let rows: Vec<Vec<u8>> =
             (0..=WRITTEN_MAX).map(|number| format!("x{number:06}").into_bytes()).collect();
         runs.forget(rows.iter());
-        early.learn("f".into(), run("g"), false);
-        assert_eq!(early.known(b"f", false, None), None);
-        drop((early, late));
+        overrun.learn("f".into(), run("g"), false);
+        assert_eq!(overrun.known(b"f", false, None), None);
+        drop((early, late, overrun));
         assert!(runs.state().written.is_empty());
     }
 
