@@ -3,8 +3,11 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use support::TestCluster;
 use support::client::{Answer, Client};
+use support::node::TestNode;
 
 async fn fill(client: &Client, count: usize) -> Vec<String> {
     let keys: Vec<String> = (0..count).map(|n| format!("k{n:04}")).collect();
@@ -128,4 +131,31 @@ async fn frozen_node_does_not_stop_a_listing() {
     let refused = cluster.client.get("/v1/kv?timeout=2s").await;
     assert!(matches!(refused.status, 503 | 504), "{refused:?}");
     cluster.nodes.iter().for_each(|node| node.freeze(false));
+}
+
+/// Nodes that were slow were given up after 0.4 s, 0.8 s, 1.6 s, and then called missing.
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_that_are_slow_are_waited_for() {
+    let cluster = TestCluster::start("").await;
+    let written = fill(&cluster.client, 3).await;
+    cluster.nodes.iter().for_each(|node| node.slow_scans(Duration::from_secs(1)));
+    let begun = Instant::now();
+    assert_eq!(keys(&cluster.client.get("/v1/kv?timeout=3s&values=true").await), written);
+    assert!(begun.elapsed() < Duration::from_millis(2_500), "{:?}", begun.elapsed());
+    let late = cluster.client.get("/v1/kv?timeout=500ms").await;
+    assert_eq!((late.status, late.code().as_str()), (504, "timeout"), "{late:?}");
+    // One that answers sooner is not held up by one that does not.
+    cluster.nodes[1..].iter().for_each(|node| node.slow_scans(Duration::ZERO));
+    cluster.nodes[0].slow_scans(Duration::from_secs(30));
+    assert_eq!(keys(&cluster.client.get("/v1/kv?timeout=5s").await), written);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nodes_with_too_much_to_do_are_not_called_missing() {
+    let cluster = TestCluster::start("").await;
+    cluster.nodes.iter().for_each(TestNode::refuse_scans);
+    for query in ["timeout=300ms", "timeout=1500ms&values=true", "timeout=300ms&count=true"] {
+        let busy = cluster.client.get(&format!("/v1/kv?{query}")).await;
+        assert_eq!((busy.status, busy.code().as_str()), (503, "overloaded"), "{busy:?}");
+    }
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
@@ -15,8 +15,8 @@ use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use roundtable_common::scan::page_of;
 use roundtable_common::wire::{
-    BATCH_PATH, Target, decode_requests, decode_scan, encode_hello, encode_page, encode_refusal,
-    encode_replies,
+    BATCH_PATH, Refused, SCAN_PATH, Target, decode_requests, decode_scan, encode_hello, encode_page,
+    encode_refusal, encode_replies,
 };
 use roundtable_consensus::{
     Adopted, Ballot, Conditions, DiskSpace, Handled, Hello, Key, Lookup, NodeId, PartitionId, PromiseLimits,
@@ -41,6 +41,10 @@ struct State {
     storage: StorageId,
     adopted: Option<Adopted>,
     disk: DiskSpace,
+    /// How long each scan takes.
+    scan_pause: Duration,
+    /// No scan is answered: the queues are full.
+    refuses_scans: bool,
     /// Where requests came, and whether they were Accepts.
     came: BTreeSet<(String, bool)>,
 }
@@ -60,6 +64,8 @@ impl TestNode {
             storage,
             adopted: None,
             disk: DiskSpace::Enough,
+            scan_pause: Duration::ZERO,
+            refuses_scans: false,
             came: BTreeSet::new(),
         };
         let state = Arc::new(Mutex::new(state));
@@ -87,6 +93,16 @@ impl TestNode {
     /// Answers nothing until it is thawed.
     pub(crate) fn freeze(&self, frozen: bool) {
         self.frozen.send_replace(frozen);
+    }
+
+    /// Takes this long for each scan; everything else is answered as ever.
+    pub(crate) fn slow_scans(&self, pause: Duration) {
+        self.state.lock().unwrap().scan_pause = pause;
+    }
+
+    /// Refuses every scan for having too much to do.
+    pub(crate) fn refuse_scans(&self) {
+        self.state.lock().unwrap().refuses_scans = true;
     }
 
     pub(crate) fn set_disk(&self, disk: DiskSpace) {
@@ -120,6 +136,10 @@ async fn answer(
     let is_get = request.method() == "GET";
     let body = request.into_body().collect().await.unwrap().to_bytes();
     frozen.wait_for(|frozen| !frozen).await.unwrap();
+    if uri.path() == SCAN_PATH {
+        let pause = state.lock().unwrap().scan_pause;
+        tokio::time::sleep(pause).await;
+    }
     let mut state = state.lock().unwrap();
     let answer = if is_get {
         encode_hello(&state.hello())
@@ -191,6 +211,7 @@ impl State {
         let (target, scan) = decode_scan(body).unwrap();
         let me = self.me();
         match target.check(&me) {
+            Ok(()) if self.refuses_scans => encode_refusal(&me, now_ms(), &Refused::Overloaded),
             Ok(()) => encode_page(&me, now_ms(), &self.page(&scan)),
             Err(refused) => encode_refusal(&me, now_ms(), &refused),
         }
