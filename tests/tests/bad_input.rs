@@ -167,7 +167,7 @@ async fn wrong_method_names_the_right_ones() {
         ("PATCH", "/v1/kv/anchor"),
         ("OPTIONS", "/v1/kv/anchor"),
         ("PUT", "/v1/kv"),
-        ("DELETE", "/v1/kv"),
+        ("POST", "/v1/kv"),
         ("POST", "/livez"),
         ("DELETE", "/metrics"),
         ("PUT", "/v1/cluster"),
