@@ -79,7 +79,9 @@ impl Release {
 pub enum Durability {
     /// Each group is synced before its replies leave.
     Sync,
-    /// Groups are synced at least this often; a power cut loses what came since, although it was answered.
+    /// Groups are synced at least this often, and whenever a horizon is among them. A power cut takes the registers that
+    /// came since from this node, although it answered for them; it votes without them afterwards. So the power cut of
+    /// one node can lose a write that was acknowledged, or revert it. Promises are kept.
     Interval(Duration),
 }
 

@@ -20,7 +20,7 @@ macro_rules! flags {
 flags! {
     /// Address to listen on [default: the node's address in cluster.toml]
     listen: "ROUNDTABLE_NODE_LISTEN", "HOST:PORT";
-    /// When a write is synced: "sync", before it is answered, or "interval", at least every sync_interval (a power cut loses what was answered since) [default: sync]
+    /// When a write is synced: "sync", before it is answered, or "interval", at least every sync_interval (a power cut of one node can lose or revert writes that were answered) [default: sync]
     durability: "ROUNDTABLE_NODE_DURABILITY", "WHEN";
     /// Time between syncs with durability = "interval" [default: 100ms]
     sync_interval: "ROUNDTABLE_NODE_SYNC_INTERVAL", "TIME";

@@ -7,6 +7,7 @@
 //! - [`Process`]: one of them; killed, frozen, thawed, started again.
 //! - [`Http`]: a plain client for well-formed requests; [`Raw`]: bytes on a socket for all others.
 //! - [`Scene`]: a cluster that bad input must leave as it was.
+//! - [`copy_database`]: what a crash leaves of a database.
 //! - [`Disk`]: a small disk that really fills up.
 //! - [`LosingProxy`]: a proxy that loses the answers to writes.
 //! - [`Machine`]: a machine with systemd on which services are installed.
@@ -23,6 +24,7 @@
 
 mod cluster;
 mod command;
+mod crash_image;
 mod disk;
 pub mod faketime;
 mod gauntlet;
@@ -39,6 +41,7 @@ mod wait;
 
 pub use cluster::{Cluster, Layout};
 pub use command::{Finished, checkout, program, run, run_with_input};
+pub use crash_image::copy_database;
 pub use disk::Disk;
 pub use gauntlet::{Gauntlet, Report};
 pub use http::{Answer, Call, Http, encode_key};

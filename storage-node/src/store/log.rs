@@ -96,7 +96,8 @@ impl Store {
         batch.delete_range_cf(log, bounds.first_seq.to_be_bytes(), first_seq.to_be_bytes());
         let record = [first_seq.to_be_bytes(), first_offset.to_be_bytes()].concat();
         batch.put_cf(family(&self.db, META), LOG_FIRST, record);
-        self.write_batch(batch, SyncWhen::AsOpened)?;
+        // Durable before the files go, in every mode: that they go is durable at once.
+        self.write_batch(batch, SyncWhen::Now)?;
         // Whole files in the range go at once; compaction gives the rest back.
         if let Some(last) = first_seq.checked_sub(1) {
             self.db

@@ -7,6 +7,7 @@ use roundtable_consensus::{Adopted, Ballot, Epoch, StorageId};
 
 use super::columns::{META, family};
 use super::format::{FORMAT_VERSION, RowError, get_ballot, put_ballot};
+use super::journal::JournalSeen;
 use super::{Store, StoreError, SyncWhen};
 
 const FORMAT: &[u8] = b"format";
@@ -14,6 +15,7 @@ const STORAGE: &[u8] = b"storage";
 const BOUND: &[u8] = b"bound";
 const ADOPTED_PREFIX: &[u8] = b"adopted/";
 const HORIZON_PREFIX: &[u8] = b"horizon/";
+const JOURNAL: &[u8] = b"journal";
 pub(super) const LOG_FIRST: &[u8] = b"log-first";
 
 /// What a database was made as.
@@ -116,6 +118,23 @@ pub(super) fn put_horizon(db: &DB, batch: &mut WriteBatch, shard: u16, horizon: 
     let mut bytes = Vec::with_capacity(16);
     put_ballot(&mut bytes, horizon);
     batch.put_cf(family(db, META), name, bytes);
+}
+
+/// Notes how far the journal is durable, with rows that rest on it.
+///
+/// Sorted files of all column families are made in one step, so whichever of these rows is found there, this is too.
+pub(super) fn put_journal_seen(db: &DB, batch: &mut WriteBatch, seen: JournalSeen) {
+    let bytes = [seen.commit.to_be_bytes(), seen.segment.to_be_bytes()].concat();
+    batch.put_cf(family(db, META), JOURNAL, bytes);
+}
+
+/// How far the journal was durable when the database got what it holds; zeroes in one that has got nothing.
+pub(super) fn read_journal_seen(db: &DB) -> Result<JournalSeen, StoreError> {
+    let Some(mut bytes) = read(db, JOURNAL)? else { return Ok(JournalSeen::default()) };
+    if bytes.len() != 16 {
+        return Err(damaged(JOURNAL, RowError::Short(bytes.len())));
+    }
+    Ok(JournalSeen { commit: bytes.get_u64(), segment: bytes.get_u64() })
 }
 
 /// What the database was made as; `None` if that was never finished.

@@ -19,6 +19,8 @@ mod read;
 mod runs;
 mod scan;
 mod stats;
+#[cfg(test)]
+mod tests;
 mod unapplied;
 mod write;
 
@@ -32,14 +34,14 @@ use roundtable_consensus::StorageId;
 
 use self::directory::Directory;
 pub use self::format::{LogEntry, RowError};
-use self::journal::Journal;
 pub use self::journal::JournalError;
+use self::journal::{Journal, Progress};
 pub use self::log::{LogBounds, LogDropped};
 pub use self::open::OpenError;
 pub use self::options::StoreOptions;
 pub use self::scan::Scanned;
 pub use self::stats::StoreStats;
-use self::unapplied::{Applied, Unapplied, Written};
+use self::unapplied::{Applied, ApplyError, Unapplied, Written};
 pub use self::write::{Commit, CommitStats};
 
 /// What went wrong below the store.
@@ -102,6 +104,8 @@ pub struct Store {
     /// For reads that must not wait for the disk.
     memory_only: ReadOptions,
     unapplied: Arc<Unapplied>,
+    /// How far the journal is durable: what is applied is durable before.
+    progress: Arc<Progress>,
     /// As much may wait for the database before it is written there.
     unapplied_bytes_usual: usize,
     storage: StorageId,
@@ -159,17 +163,23 @@ impl Store {
         self.poison_on_error(journal.note_flushed().map_err(StoreError::from))
     }
 
-    /// Writes into the database what the journal holds and the database does not: readers of the store find it.
+    /// Writes into the database what the journal holds and the database does not: readers of the store find it. It is
+    /// made durable in the journal before.
     ///
     /// A flush that found no room keeps RocksDB from taking writes until it has noticed that there is some again,
     /// which it looks for every few seconds. What is durable waits for that.
     ///
     /// # Errors
-    /// When the database does not take it. The store is poisoned and the process must end.
+    /// When the journal cannot be synced or the database does not take it. The store is poisoned and the process must
+    /// end.
     pub fn apply(&self) -> Result<(), StoreError> {
         let until = Instant::now() + ROOM_PATIENCE;
-        let apply =
-            || self.unapplied.apply(&self.db).map_err(StoreError::database("write into the database"));
+        let apply = || {
+            self.unapplied.apply(&self.db, &self.progress).map_err(|error| match error {
+                ApplyError::Database(error) => StoreError::database("write into the database")(error),
+                ApplyError::Journal(error) => StoreError::Journal(error),
+            })
+        };
         while self.poison_on_error(apply())? == Applied::Refused {
             if Instant::now() >= until {
                 return self.poison_on_error(Err(StoreError::NoRoom));
@@ -210,7 +220,7 @@ impl Store {
         self.apply()
     }
 
-    /// Makes a commit durable, and keeps it for the database. Returns its number; they count up from 1.
+    /// Makes a commit durable, and keeps it for the database. Returns its number.
     fn journal_batch(&self, record: &[u8], written: Written, sync: SyncWhen) -> Result<u64, StoreError> {
         self.check_not_poisoned()?;
         let mut journal = self.journal();

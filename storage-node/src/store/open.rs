@@ -10,9 +10,9 @@ use roundtable_consensus::StorageId;
 use super::directory::{Directory, DirectoryError};
 use super::format::FORMAT_VERSION;
 use super::identity::{Identity, IdentityError};
-use super::journal::{self, Found, Journal, JournalError, JournalOptions};
+use super::journal::{self, Found, Journal, JournalError, JournalOptions, JournalSeen};
 use super::log::LogBounds;
-use super::meta::{BirthRecord, read_birth_record};
+use super::meta::{BirthRecord, put_journal_seen, read_birth_record, read_journal_seen};
 use super::options::{StoreOptions, column_families, database_options, journal_options, memory_only_options};
 use super::unapplied::Unapplied;
 use super::{Store, StoreError, columns};
@@ -101,23 +101,23 @@ impl Store {
         let storage = found.storage();
         let has_commits = found.has_commits();
         let db = Arc::new(open_database(&directory, options, identity.is_none())?);
-        // Before the journal is written into it: that would give another's database this directory's name.
+        // Before the journal is written into it: that would give another's database this directory's name, or bring
+        // older rows back over newer ones that the journal has lost.
         check_birth_record(path, storage, read_birth_record(&db)?)?;
-        let replayed = found.replay(|batch| {
-            db.write_without_wal(WriteBatch::from_data(batch)).map_err(StoreError::database("write again"))
-        })?;
-        if replayed > 0 {
-            // Then the journal begins anew, and no later start has to read this again.
-            columns::flush_all(&db).map_err(StoreError::database("flush"))?;
-            tracing::info!(commits = replayed, "commits from the journal are written into sorted files");
-        }
-        let unapplied = Arc::new(Unapplied::default());
+        found.check_against(read_journal_seen(&db)?)?;
+        replay(&found, &db)?;
+        let unapplied = Arc::new(Unapplied::new(found.last_commit()));
+        let last_commit = found.last_commit();
         let journal = Journal::resume(found, &db, &unapplied, journal_options(options))?;
+        let progress = Arc::clone(journal.progress());
+        // No record of an older segment points to the one begun now: if it gets lost, this tells.
+        note_journal(&db, JournalSeen { commit: last_commit, segment: progress.segment_number() })?;
         let mut store = Self {
             journal: Mutex::new(journal),
             db,
             memory_only: memory_only_options(),
             unapplied,
+            progress,
             unapplied_bytes_usual: options.unapplied_bytes_usual(),
             storage,
             log: Mutex::new(LogBounds::default()),
@@ -161,6 +161,35 @@ impl Store {
             }
         }
     }
+}
+
+/// Writes into sorted files what they may lack: then the journal begins anew, and no later start has to read this
+/// again.
+fn replay(found: &Found, db: &DB) -> Result<(), OpenError> {
+    if !found.has_unflushed() {
+        return Ok(());
+    }
+    // A process that was killed may have left commits in the page cache alone.
+    found.sync()?;
+    // Before the commits: RocksDB may make sorted files of any part of them.
+    put_seen(db, found.seen())?;
+    let replayed = found.replay(|batch| {
+        db.write_without_wal(WriteBatch::from_data(batch)).map_err(StoreError::database("write again"))
+    })?;
+    columns::flush_all(db).map_err(StoreError::database("flush"))?;
+    tracing::info!(commits = replayed, "commits from the journal are written into sorted files");
+    Ok(())
+}
+
+fn note_journal(db: &DB, seen: JournalSeen) -> Result<(), StoreError> {
+    put_seen(db, seen)?;
+    columns::flush_all(db).map_err(StoreError::database("flush"))
+}
+
+fn put_seen(db: &DB, seen: JournalSeen) -> Result<(), StoreError> {
+    let mut batch = WriteBatch::default();
+    put_journal_seen(db, &mut batch, seen);
+    db.write_without_wal(batch).map_err(StoreError::database("note the journal's end"))
 }
 
 /// A database that was finished has this format and the name that the journal has.

@@ -1,7 +1,7 @@
 //! Reading the registers of many keys in key order, from one snapshot.
 //!
 //! A snapshot shows what is synced and nothing else: a commit is given to RocksDB after the journal holds it
-//! durably, and one that fails never. It shows every commit that was answered before the scan began, because it is
+//! durably, whatever was chosen for the durability of commits, and one that fails never. It shows every commit that was answered before the scan began, because it is
 //! taken when all those are visible.
 
 use std::time::{Duration, Instant};

@@ -1,6 +1,6 @@
 //! What the journal holds and the database does not yet: a table that fills until it is worth writing.
 //!
-//! A commit is durable, and answered, when the journal holds it. Its registers wait here, the newest of each key alone:
+//! A commit is answered when the journal holds it, and durable before the database gets it. Its registers wait here, the newest of each key alone:
 //! a key that is written a hundred times meanwhile is written into the database once, and all keys in their order. Who
 //! decides knows these registers without the database (they are on their way, see [`roundtable_consensus::Replica`]); a
 //! start finds them in the journal. Whoever has to show everything, or needs the journal's room, writes the table into
@@ -16,7 +16,8 @@ use roundtable_consensus::{Ballot, Register};
 
 use super::columns::{self, LOG, REGISTERS, VALUES, family};
 use super::format::{encode_register_row, encode_value_row};
-use super::meta::put_horizon;
+use super::journal::{JournalError, JournalSeen, Progress};
+use super::meta::{put_horizon, put_journal_seen};
 use super::runs::Runs;
 
 /// The database is given this many bytes at a time.
@@ -115,10 +116,12 @@ impl Table {
     }
 
     /// Writes it all, a slice at a time; all of a key in one slice, so that readers find its value with its register.
-    fn write(&self, db: &DB) -> Result<(), rocksdb::Error> {
+    /// The first says how far the journal has it.
+    fn write(&self, db: &DB, seen: JournalSeen) -> Result<(), rocksdb::Error> {
         let mut registers: Vec<(&Vec<u8>, &Waiting)> = self.registers.iter().collect();
         registers.sort_unstable_by_key(|(row, _)| *row);
         let mut slice = Slice { db, batch: WriteBatch::default() };
+        put_journal_seen(db, &mut slice.batch, seen);
         for (row, waiting) in registers {
             let Waiting { register, seq, spills, was_spilled } = waiting;
             match register.content.value() {
@@ -159,7 +162,6 @@ impl Slice<'_> {
 }
 
 /// The table that fills, and the one that is being written.
-#[derive(Default)]
 pub(super) struct Unapplied {
     filling: Mutex<Filling>,
     /// Taken by whoever writes a table, so that tables reach the database in their order. What the database refused
@@ -176,7 +178,7 @@ pub(super) struct Unapplied {
 #[derive(Default)]
 struct Filling {
     table: Table,
-    /// Commits kept since the start.
+    /// The last commit that was kept.
     kept: u64,
 }
 
@@ -205,8 +207,30 @@ pub(super) enum Applied {
     Refused,
 }
 
+/// Why the database did not get what waits for it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ApplyError {
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] rocksdb::Error),
+    /// The journal could not be made durable before.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
 impl Unapplied {
-    /// Keeps what was just journaled. Returns the number of the commit; they count up from 1.
+    /// Empty, behind the last commit of the journal, all of which the database has.
+    pub(super) fn new(last_commit: u64) -> Self {
+        Self {
+            filling: Mutex::new(Filling { table: Table::default(), kept: last_commit }),
+            leaving: Mutex::default(),
+            leaving_bytes: AtomicUsize::new(0),
+            applied: AtomicU64::new(last_commit),
+            runs: Runs::default(),
+        }
+    }
+
+    /// Keeps what was just journaled. Returns the number of the commit, which is also the journal's.
     pub(super) fn keep(&self, written: Written) -> u64 {
         let mut filling = self.filling();
         filling.table.add(written);
@@ -225,16 +249,18 @@ impl Unapplied {
         self.applied.load(Ordering::Acquire)
     }
 
-    /// Writes into the database what was kept before this is called.
+    /// Writes into the database what was kept before this is called, after it is durable in the journal: RocksDB may
+    /// write any of it into sorted files at once, and a crash must not leave the database with what the journal lacks.
     ///
     /// # Errors
-    /// When the database fails otherwise than for lack of room, now or before. Nothing may be written after that.
-    pub(super) fn apply(&self, db: &DB) -> Result<Applied, rocksdb::Error> {
+    /// When the journal cannot be synced, or when the database fails otherwise than for lack of room, now or before.
+    /// Nothing may be written after that.
+    pub(super) fn apply(&self, db: &DB, progress: &Progress) -> Result<Applied, ApplyError> {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = &leaving.failed {
-            return Err(error.clone());
+            return Err(error.clone().into());
         }
-        if leaving.table.is_some() && self.write(&mut leaving, db)? == Applied::Refused {
+        if leaving.table.is_some() && self.write(&mut leaving, db, progress)? == Applied::Refused {
             return Ok(Applied::Refused);
         }
         let taken = {
@@ -244,12 +270,14 @@ impl Unapplied {
             (table, filling.kept)
         };
         leaving.table = Some(taken);
-        self.write(&mut leaving, db)
+        self.write(&mut leaving, db, progress)
     }
 
-    fn write(&self, leaving: &mut Leaving, db: &DB) -> Result<Applied, rocksdb::Error> {
+    fn write(&self, leaving: &mut Leaving, db: &DB, progress: &Progress) -> Result<Applied, ApplyError> {
         let Some((table, last)) = &leaving.table else { return Ok(Applied::All) };
-        let written = if table.is_empty() { Ok(()) } else { table.write(db) };
+        progress.sync_to(*last)?;
+        let seen = JournalSeen { commit: *last, segment: progress.segment_number() };
+        let written = if table.is_empty() { Ok(()) } else { table.write(db, seen) };
         match written {
             Ok(()) => {
                 self.runs.forget(table.registers.keys());
@@ -261,7 +289,7 @@ impl Unapplied {
             Err(error) if columns::found_no_room(&error) => Ok(Applied::Refused),
             Err(error) => {
                 leaving.failed = Some(error.clone());
-                Err(error)
+                Err(error.into())
             }
         }
     }

@@ -30,7 +30,7 @@ pub struct Commit<'a> {
 /// What a commit wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct CommitStats {
-    /// Its number: commits count up from 1 since the start; 0 if it wrote nothing.
+    /// Its number in the journal, counted up from 1 over all starts; 0 if it wrote nothing.
     pub number: u64,
     /// Registers written.
     pub accepts: u64,
@@ -101,8 +101,9 @@ impl Commit<'_> {
         self.batch.size_in_bytes()
     }
 
-    /// Makes it all durable, unless the store was opened without syncs: whatever rests on it may leave. Readers of the
-    /// store find it after [`Store::apply`].
+    /// Makes it all durable, unless the store was opened without syncs: whatever rests on it may leave. A horizon is
+    /// durable in any case: the node keeps the promises below it even where it may forget registers. Readers of the store
+    /// find it all after [`Store::apply`].
     ///
     /// # Errors
     /// When the write or the sync fails, or one failed before. The store is poisoned and the process must end: it is
@@ -111,11 +112,8 @@ impl Commit<'_> {
         let Self { store, batch, written, next, mut current, accepts } = self;
         store.check_not_poisoned()?;
         let bytes = batch.size_in_bytes() as u64;
-        let number = if batch.is_empty() {
-            0
-        } else {
-            store.journal_batch(batch.data(), written, SyncWhen::AsOpened)?
-        };
+        let sync = if written.horizons.is_empty() { SyncWhen::AsOpened } else { SyncWhen::Now };
+        let number = if batch.is_empty() { 0 } else { store.journal_batch(batch.data(), written, sync)? };
         *current = next;
         Ok(CommitStats { number, accepts, bytes, log: next })
     }

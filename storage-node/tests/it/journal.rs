@@ -8,50 +8,59 @@ use std::time::Instant;
 
 use roundtable_consensus::PartitionId;
 use roundtable_node::store::{JournalError, OpenError, Store, StoreOptions};
-use roundtable_tests::Disk;
+use roundtable_tests::{Disk, copy_database};
 
 use crate::support::{PATIENCE, commit, key, next_ballot, open, register, store_options, try_open};
 
-const COMMITS: u16 = 100;
-const BLOCK_BYTES: usize = 4096;
+pub(crate) const COMMITS: u16 = 100;
+pub(crate) const BLOCK_BYTES: usize = 4096;
+/// Behind the header and the watermark.
+const FIRST_RECORD: usize = 2 * BLOCK_BYTES;
+const RECORD_HEADER_BYTES: usize = 40;
 
 /// The directory as a crash at this moment leaves it, in another folder.
-fn crash_image(store: &Store, into: &Path) {
-    copy_folder(store.path(), into);
-    // Its lock is not held by anyone.
-    fs::remove_file(into.join("LOCK")).unwrap();
+pub(crate) fn crash_image(store: &Store, into: &Path) {
+    copy_database(&store.path().join("db"), &into.join("db"));
+    copy_folder(&store.path().join("journal"), &into.join("journal"));
+    fs::copy(store.path().join("IDENTITY"), into.join("IDENTITY")).unwrap();
 }
 
-fn copy_folder(from: &Path, into: &Path) {
+pub(crate) fn copy_folder(from: &Path, into: &Path) {
     fs::create_dir_all(into).unwrap();
     for entry in fs::read_dir(from).unwrap() {
         let (path, target) = (entry.as_ref().unwrap().path(), into.join(entry.unwrap().file_name()));
         if path.is_dir() {
             copy_folder(&path, &target);
         } else {
-            // The database may have removed an obsolete file since the folder was listed.
+            // A new segment may have got its name since the folder was listed.
             drop(fs::copy(&path, &target));
         }
     }
 }
 
-/// What a crash after [`COMMITS`] commits leaves. None of them is in a sorted file.
-fn crashed(value_bytes: usize) -> tempfile::TempDir {
-    crashed_with(&store_options(), value_bytes)
-}
-
-fn crashed_with(options: &StoreOptions, value_bytes: usize) -> tempfile::TempDir {
+/// What a crash right behind [`COMMITS`] commits leaves. None of them is in a sorted file.
+pub(crate) fn crashed(value_bytes: usize) -> tempfile::TempDir {
     let (dir, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let store = Store::open(dir.path(), options).unwrap();
+    let store = open(dir.path());
     for number in 0..COMMITS {
         let register = register(next_ballot(), vec![b'v'; value_bytes]);
         commit(&store, 0, &key(&format!("{number:03}")), &register, value_bytes > 4096);
     }
     crash_image(&store, image.path());
+    remove_watermarks(image.path());
     image
 }
 
-fn segments(dir: &Path) -> Vec<PathBuf> {
+/// It is written about once a second: there are crashes before it names the last commits.
+pub(crate) fn remove_watermarks(dir: &Path) {
+    for segment in segments(dir) {
+        change(&segment, |bytes| {
+            bytes.iter_mut().take(FIRST_RECORD).skip(BLOCK_BYTES).for_each(|byte| *byte = 0)
+        });
+    }
+}
+
+pub(crate) fn segments(dir: &Path) -> Vec<PathBuf> {
     let files = fs::read_dir(dir.join("journal")).unwrap().map(|entry| entry.unwrap().path());
     let mut files: Vec<PathBuf> =
         files.filter(|path| path.extension().is_some_and(|kind| kind == "journal")).collect();
@@ -60,30 +69,30 @@ fn segments(dir: &Path) -> Vec<PathBuf> {
 }
 
 /// The segment that holds the commits, and where each of its records begins.
-fn segment_in_use(dir: &Path) -> (PathBuf, Vec<usize>) {
+pub(crate) fn segment_in_use(dir: &Path) -> (PathBuf, Vec<usize>) {
     let of = |path: PathBuf| {
         let bytes = fs::read(&path).unwrap();
-        let (mut at, mut records) = (BLOCK_BYTES, Vec::new());
+        let (mut at, mut records) = (FIRST_RECORD, Vec::new());
         while let Some((checksum, rest)) = bytes.get(at..).and_then(<[u8]>::split_first_chunk::<8>)
             && *checksum != [0; 8]
         {
             records.push(at);
             let payload = u32::from_be_bytes(*rest.first_chunk().unwrap()) as usize;
-            at += (32 + payload).next_multiple_of(BLOCK_BYTES);
+            at += (RECORD_HEADER_BYTES + payload).next_multiple_of(BLOCK_BYTES);
         }
         (path, records)
     };
     segments(dir).into_iter().map(of).max_by_key(|(_, records)| records.len()).unwrap()
 }
 
-fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+pub(crate) fn change(path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
     let mut bytes = fs::read(path).unwrap();
     change(&mut bytes);
     fs::write(path, bytes).unwrap();
 }
 
 /// How many commits are there: the first ones, and each of them whole.
-fn whole_up_to(store: &Store) -> u16 {
+pub(crate) fn whole_up_to(store: &Store) -> u16 {
     let entries = store.read_log(1, 10_000).unwrap();
     let count = u16::try_from(entries.len()).unwrap();
     for (number, entry) in (1..).zip(&entries) {
@@ -97,7 +106,7 @@ fn whole_up_to(store: &Store) -> u16 {
     count
 }
 
-fn refusal(dir: &Path) -> JournalError {
+pub(crate) fn refusal(dir: &Path) -> JournalError {
     match try_open(dir) {
         Err(OpenError::Journal(error)) => error,
         other => panic!("{other:?}"),
@@ -143,7 +152,7 @@ fn what_waits_for_the_database_is_there_after_a_crash() {
 
 #[test]
 fn last_record_that_is_incomplete_is_dropped_alone() {
-    for kept_bytes in [0, 1, 31, 32, 100, 5000] {
+    for kept_bytes in [0, 1, 39, 40, 100, 5000] {
         let image = crashed(6000);
         let (segment, records) = segment_in_use(image.path());
         let last = *records.last().unwrap();
@@ -163,8 +172,8 @@ fn changed_byte_in_the_middle_is_refused_wherever_it_is() {
     let image = crashed(50);
     let (segment, records) = segment_in_use(image.path());
     let middle = records[records.len() / 2];
-    // Checksum, length, kind, number, number of the last durable commit, write batch.
-    for at in [0, 8, 11, 15, 23, 31, 40] {
+    // Checksum, length, kind, number, number of the last durable commit, the payload's checksum, write batch.
+    for at in [0, 8, 11, 15, 23, 31, 39, 48] {
         change(&segment, |bytes| bytes[middle + at] ^= 1);
         let told = refusal(image.path());
         assert!(matches!(told, JournalError::Damaged { at, .. } if at == middle as u64), "{at}: {told}");
@@ -192,17 +201,18 @@ fn record_in_the_place_of_another_is_refused() {
 }
 
 #[test]
-fn segment_whose_first_block_is_damaged_or_that_was_cut_is_refused() {
+fn segment_whose_first_block_is_damaged_or_of_another_version_is_refused() {
     let image = crashed(50);
-    let (segment, records) = segment_in_use(image.path());
+    let (segment, _) = segment_in_use(image.path());
     change(&segment, |bytes| bytes[20] ^= 1);
     assert!(matches!(refusal(image.path()), JournalError::Header { .. }));
     change(&segment, |bytes| bytes[20] ^= 1);
-    change(&segment, |bytes| bytes[8..12].copy_from_slice(&7_u32.to_be_bytes()));
-    assert!(matches!(refusal(image.path()), JournalError::UnknownVersion { found: 7, known: 1, .. }));
-    change(&segment, |bytes| bytes.truncate(100));
-    assert!(matches!(refusal(image.path()), JournalError::Header { .. }));
-    assert!(records.len() > 50);
+    for found in [1_u32, 7] {
+        change(&segment, |bytes| bytes[8..12].copy_from_slice(&found.to_be_bytes()));
+        let told = refusal(image.path());
+        assert!(matches!(told, JournalError::UnknownVersion { known: 2, .. }), "{told}");
+        assert!(told.to_string().contains(&format!("version {found}")), "{told}");
+    }
 }
 
 #[test]
@@ -262,27 +272,35 @@ fn commit_longer_than_a_segment_is_kept() {
     assert_eq!(whole_up_to(&open(image.path())), 3);
 }
 
-#[test]
-fn hole_in_what_was_never_synced_is_an_end_and_in_what_was_synced_is_refused() {
-    let options = StoreOptions { sync_each_commit: false, ..store_options() };
-    let image = crashed_with(&options, 50);
-    let (segment, records) = segment_in_use(image.path());
-    // The identity's record is the first, and the only one that is synced whatever was chosen.
-    let hole = records[50];
-    change(&segment, |bytes| bytes[hole..hole + BLOCK_BYTES].fill(0));
-    let store = open(image.path());
-    assert_eq!(whole_up_to(&store), 49);
-    drop(store);
+/// Writes one register into the journal, and no further.
+fn journal(store: &Store, name: &str) {
+    let mut commit = store.begin_commit();
+    commit.accept(PartitionId(0), &key(name), &Arc::new(register(next_ballot(), "v")), false, false);
+    commit.journal().unwrap();
+}
 
+/// What a crash leaves of commits of which the first ones were synced, and its segment without the fifth record.
+fn crashed_with_a_hole(synced: u16, more: u16) -> tempfile::TempDir {
+    let options = StoreOptions { sync_each_commit: false, ..store_options() };
     let (dir, image) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let store = Store::open(dir.path(), &options).unwrap();
-    let put = |name: &str| commit(&store, 0, &key(name), &register(next_ballot(), "v"), false);
-    (0..10).for_each(|number| put(&format!("{number}")));
+    (0..synced).for_each(|number| journal(&store, &format!("{number}")));
     store.sync().unwrap();
-    put("behind");
+    (synced..synced + more).for_each(|number| journal(&store, &format!("{number}")));
     crash_image(&store, image.path());
+    remove_watermarks(image.path());
     let (segment, records) = segment_in_use(image.path());
-    change(&segment, |bytes| bytes[records[5]..records[5] + BLOCK_BYTES].fill(0));
+    let hole = records.get(5).copied().unwrap();
+    change(&segment, |bytes| bytes.iter_mut().skip(hole).take(BLOCK_BYTES).for_each(|byte| *byte = 0));
+    image
+}
+
+#[test]
+fn hole_in_what_was_never_synced_is_an_end_and_in_what_was_synced_is_refused() {
+    // The identity's record is the first, and synced whatever was chosen.
+    let image = crashed_with_a_hole(0, 10);
+    assert_eq!(whole_up_to(&open(image.path())), 4);
+    let image = crashed_with_a_hole(10, 1);
     assert!(matches!(refusal(image.path()), JournalError::Damaged { .. }));
 }
 

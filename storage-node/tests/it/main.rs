@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its case fails, and says where")]
 
 mod crash;
+mod damage;
 mod founding;
 mod journal;
 mod pipeline;

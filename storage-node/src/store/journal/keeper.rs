@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rocksdb::DB;
 use rustix::fs::statvfs;
@@ -12,10 +12,11 @@ use super::super::columns;
 use super::super::unapplied::{Applied, Unapplied};
 use super::JournalOptions;
 use super::error::JournalError;
+use super::progress::Progress;
 use super::segment::Segment;
 
-/// How often a database that could not be flushed is looked at again.
-const FLUSH_AGAIN: Duration = Duration::from_secs(1);
+/// How often the watermark is written, and a database that could not be flushed is looked at again.
+const TICK: Duration = Duration::from_secs(1);
 /// Room that a flush leaves: for what RocksDB itself notes about the new files.
 const FLUSH_LEAVES_BYTES: u64 = 1 << 20;
 /// Segments kept besides the one that is written and those that wait for a flush.
@@ -26,11 +27,12 @@ const SPARES_MAX: usize = 2;
 pub(super) struct Database {
     pub(super) db: Arc<DB>,
     pub(super) unapplied: Arc<Unapplied>,
+    pub(super) progress: Arc<Progress>,
 }
 
 impl Database {
     fn apply(&self) -> Result<(), String> {
-        match self.unapplied.apply(&self.db) {
+        match self.unapplied.apply(&self.db, &self.progress) {
             Ok(Applied::All) => Ok(()),
             Ok(Applied::Refused) => Err("it has no room on the disk".to_owned()),
             Err(error) => Err(error.to_string()),
@@ -41,7 +43,7 @@ impl Database {
 /// A segment that nothing is written to any more.
 #[derive(Debug)]
 pub(super) struct Closed {
-    pub(super) segment: Segment,
+    pub(super) segment: Arc<Segment>,
     pub(super) last_commit: u64,
 }
 
@@ -62,7 +64,7 @@ struct Shared {
 /// A segment that can be used anew.
 #[derive(Debug)]
 struct Spare {
-    segment: Segment,
+    segment: Arc<Segment>,
     /// Of its last use; all commits up to this one lie in sorted files. 0: it was never used, or that is noted.
     last_commit: u64,
 }
@@ -94,7 +96,9 @@ enum Job {
     /// Flushes; then all commits up to this one are in sorted files.
     Flush(u64),
     /// Removes one that is not needed.
-    Remove(Segment),
+    Remove(Arc<Segment>),
+    /// Notes how far the journal is durable.
+    WriteWatermark,
 }
 
 impl State {
@@ -103,14 +107,14 @@ impl State {
     }
 
     /// The longest.
-    fn take_spare(&mut self) -> Option<Segment> {
+    fn take_spare(&mut self) -> Option<Arc<Segment>> {
         let longest = (0..self.spares.len())
             .max_by_key(|&at| self.spares.get(at).map(|spare| spare.segment.bytes()))?;
         Some(self.spares.swap_remove(longest).segment)
     }
 
     /// The shortest that nobody looks for, if there are too many.
-    fn take_surplus(&mut self) -> Option<Segment> {
+    fn take_surplus(&mut self) -> Option<Arc<Segment>> {
         if self.spares.len() <= SPARES_MAX {
             return None;
         }
@@ -149,7 +153,8 @@ impl Keeper {
     ) -> Result<Self, JournalError> {
         let next_slot = spares.iter().chain([in_use]).map(Segment::slot).max().unwrap_or(0) + 1;
         let wanted_bytes = next_bytes(in_use.bytes(), options.segment_bytes);
-        let spares = spares.into_iter().map(|segment| Spare { segment, last_commit: 0 }).collect();
+        let spares =
+            spares.into_iter().map(|segment| Spare { segment: Arc::new(segment), last_commit: 0 }).collect();
         let state = State { spares, flushed, noted: flushed, wanted_bytes, ..State::default() };
         let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         let worker = Worker {
@@ -158,8 +163,10 @@ impl Keeper {
             folder: folder.to_owned(),
             options,
             next_slot,
+            next_tick: Instant::now() + TICK,
             makes_none: false,
             flushes_none: false,
+            marks_none: false,
         };
         let thread = thread::Builder::new()
             .name("journal".to_owned())
@@ -170,7 +177,7 @@ impl Keeper {
 
     /// The longest spare, of `needed` bytes at least, and up to where commits lie in sorted files. Waits until there
     /// is one.
-    pub(super) fn take_spare(&self, needed: u64) -> Result<(Segment, u64), JournalError> {
+    pub(super) fn take_spare(&self, needed: u64) -> Result<(Arc<Segment>, u64), JournalError> {
         let mut state = self.shared.state();
         // What failed ahead of need may succeed now.
         state.problem = None;
@@ -250,10 +257,13 @@ struct Worker {
     folder: PathBuf,
     options: JournalOptions,
     next_slot: u32,
+    next_tick: Instant,
     /// The last one that it tried to make was not made, and that has been told.
     makes_none: bool,
     /// The last flush failed, and that has been told.
     flushes_none: bool,
+    /// The watermark was not written, and that has been told.
+    marks_none: bool,
 }
 
 /// Tells whoever waits when the thread panics.
@@ -280,31 +290,45 @@ impl Worker {
                         tracing::warn!(%error, "a segment of the journal that is not needed any more stays");
                     }
                 }
+                Job::WriteWatermark => self.write_watermark(),
             }
         }
     }
 
     /// Waits for something to do; `None` at the end.
-    fn next_job(&self) -> Option<Job> {
-        let mut state = self.shared.state();
+    fn next_job(&mut self) -> Option<Job> {
+        let shared = Arc::clone(&self.shared);
+        let mut state = shared.state();
         loop {
             if state.stop {
                 return None;
             }
+            let now = Instant::now();
+            if now >= self.next_tick {
+                self.next_tick = now + TICK;
+                // Who waits for room is told of the problem; who waits for a flush has it tried again.
+                if !state.closed.is_empty() {
+                    state.problem = None;
+                }
+                return Some(Job::WriteWatermark);
+            }
             if let Some(job) = state.job() {
                 return Some(job);
             }
-            let changed = &self.shared.changed;
-            if state.problem.is_none() || state.closed.is_empty() {
-                state = changed.wait(state).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let waited = changed.wait_timeout(state, FLUSH_AGAIN).unwrap_or_else(PoisonError::into_inner);
-            state = waited.0;
-            if waited.1.timed_out() {
-                state.problem = None;
-            }
+            let waited = shared.changed.wait_timeout(state, self.next_tick - now);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+    }
+
+    /// Without it damage at the journal's end looks like a crash; nothing else rests on it.
+    fn write_watermark(&mut self) {
+        let written = self.database.progress.write_watermark();
+        if let Err(error) = &written
+            && !self.marks_none
+        {
+            tracing::warn!(%error, "cannot note in the journal how far it is durable");
+        }
+        self.marks_none = written.is_err();
     }
 
     fn make(&mut self, bytes: u64) {
@@ -319,7 +343,7 @@ impl Worker {
         match made {
             Ok(segment) => {
                 self.next_slot += 1;
-                state.spares.push(Spare { segment, last_commit: 0 });
+                state.spares.push(Spare { segment: Arc::new(segment), last_commit: 0 });
             }
             Err(error) => {
                 // Not tried again before one is needed: the disk may have room by then, or a segment may be free.

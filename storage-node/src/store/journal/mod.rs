@@ -4,16 +4,25 @@
 //! one writes into segments whose blocks were written before, directly and past the page cache: a sync is one write
 //! to the device. See `docs/adr/0012-a-journal-of-written-blocks.md`; the bytes are told in `docs/on-disk-format.md`.
 //!
+//! What the database or its list of files is about to hold is durable here before, whatever was chosen for the durability
+//! of commits: see [`Progress`] and `docs/adr/0015-the-journal-is-durable-before-the-database.md`.
+//!
 //! A commit's record is the bytes of its write batch. What a crash took from RocksDB's memory is written there again
 //! at the next start, in the same order; writing again what is there already changes nothing. A segment is used anew
 //! when all its commits lie in sorted files.
 
 mod buffer;
 mod error;
+mod file;
+mod header;
 mod keeper;
+mod progress;
 mod record;
+#[cfg(test)]
+pub(super) mod recorder;
 mod replay;
 mod segment;
+mod watermark;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -23,10 +32,12 @@ use roundtable_consensus::StorageId;
 
 use self::buffer::Buffer;
 pub use self::error::JournalError;
+use self::header::Header;
 use self::keeper::{Closed, Database, Keeper};
+pub(super) use self::progress::Progress;
 use self::record::{Kind, Record, record_bytes};
-pub(super) use self::replay::Found;
-use self::segment::{Header, Segment};
+pub(super) use self::replay::{Found, JournalSeen};
+use self::segment::{FIRST_RECORD, Segment};
 use super::unapplied::Unapplied;
 
 /// Writes begin and end at multiples of this: what disks and file systems ask of writes past the page cache.
@@ -48,14 +59,12 @@ pub(super) struct JournalOptions {
 #[derive(Debug)]
 pub(super) struct Journal {
     storage: StorageId,
-    sync_each: bool,
-    segment: Segment,
+    segment: Arc<Segment>,
     header: Header,
     /// Where the next record goes.
     position: u64,
     next_commit: u64,
-    /// The last commit that is known to be durable.
-    synced: u64,
+    progress: Arc<Progress>,
     buffer: Buffer,
     keeper: Keeper,
 }
@@ -75,23 +84,31 @@ impl Journal {
         let mut free = segments;
         free.sort_by_key(Segment::bytes);
         let Some(longest) = free.pop() else { return Err(JournalError::Missing { path: folder }) };
-        let segment = longest.reopen(options)?;
+        let segment = Arc::new(longest.reopen(options)?);
         let spares = free.into_iter().map(|spare| spare.reopen(options)).collect::<Result<Vec<_>, _>>()?;
-        let header = Header::new(storage, last_number + 1, last_commit + 1, last_commit);
-        segment.write_header(&header)?;
-        let database = Database { db: Arc::clone(db), unapplied: Arc::clone(unapplied) };
+        let header = segment.begin(storage, last_number + 1, last_commit + 1, last_commit)?;
+        let progress = Arc::new(Progress::new(options.sync_each, &segment, &header));
+        let database = Database {
+            db: Arc::clone(db),
+            unapplied: Arc::clone(unapplied),
+            progress: Arc::clone(&progress),
+        };
         let keeper = Keeper::start(database, &folder, options, spares, &segment, last_commit)?;
         Ok(Self {
             storage,
-            sync_each: options.sync_each,
             segment,
             header,
-            position: BLOCK_BYTES as u64,
+            position: FIRST_RECORD,
             next_commit: last_commit + 1,
-            synced: last_commit,
+            progress,
             buffer: Buffer::default(),
             keeper,
         })
+    }
+
+    /// How far it is written and durable; to be used without this journal's lock.
+    pub(super) fn progress(&self) -> &Arc<Progress> {
+        &self.progress
     }
 
     /// Writes one commit; it is durable when this returns if each is to be.
@@ -99,12 +116,14 @@ impl Journal {
     /// # Errors
     /// When it may not be on the disk. Nothing may be written after that.
     pub(super) fn append(&mut self, batch: &[u8]) -> Result<(), JournalError> {
+        self.progress.check()?;
         let bytes = record_bytes(batch.len());
         // The last block is kept for the note that the journal goes on elsewhere.
         if self.position + bytes + BLOCK_BYTES as u64 > self.segment.bytes() {
             self.go_on_in_another(bytes)?;
         }
         self.write(Kind::Commit, self.next_commit, batch)?;
+        self.progress.note_written(self.next_commit);
         self.next_commit += 1;
         Ok(())
     }
@@ -118,12 +137,8 @@ impl Journal {
     ///
     /// # Errors
     /// When the system says no. Nothing may be written after that.
-    pub(super) fn sync(&mut self) -> Result<(), JournalError> {
-        if !self.sync_each {
-            self.segment.sync()?;
-            self.synced = self.next_commit - 1;
-        }
-        Ok(())
+    pub(super) fn sync(&self) -> Result<(), JournalError> {
+        self.progress.sync()
     }
 
     /// Notes that every commit so far lies in sorted files: the next start writes none of them again.
@@ -134,17 +149,15 @@ impl Journal {
         if self.position + 2 * BLOCK_BYTES as u64 <= self.segment.bytes() {
             self.write(Kind::Flushed, self.next_commit - 1, &[])?;
         }
+        self.progress.write_watermark()?;
         self.sync()
     }
 
     fn write(&mut self, kind: Kind, commit: u64, batch: &[u8]) -> Result<(), JournalError> {
-        let record = Record { kind, commit, synced: self.synced };
+        let record = Record { kind, commit, durable: self.progress.durable() };
         let bytes = self.buffer.encode(&record, batch, self.header.salt);
         self.segment.write_at(bytes, self.position)?;
         self.position += bytes.len() as u64;
-        if self.sync_each && kind == Kind::Commit {
-            self.synced = commit;
-        }
         Ok(())
     }
 
@@ -154,14 +167,14 @@ impl Journal {
     fn go_on_in_another(&mut self, bytes: u64) -> Result<(), JournalError> {
         self.sync()?;
         let last_commit = self.next_commit - 1;
-        let needed = bytes + 2 * BLOCK_BYTES as u64;
+        let needed = FIRST_RECORD + bytes + BLOCK_BYTES as u64;
         let (segment, flushed) = self.keeper.take_spare(needed)?;
-        let header = Header::new(self.storage, self.header.number + 1, self.next_commit, flushed);
-        segment.write_header(&header)?;
+        let header = segment.begin(self.storage, self.header.number + 1, self.next_commit, flushed)?;
         self.write(Kind::Continued, last_commit, &[])?;
         self.sync()?;
+        self.progress.begin_segment(&segment, &header);
         let full = std::mem::replace(&mut self.segment, segment);
-        (self.header, self.position) = (header, BLOCK_BYTES as u64);
+        (self.header, self.position) = (header, FIRST_RECORD);
         self.keeper.close(Closed { segment: full, last_commit }, flushed);
         Ok(())
     }

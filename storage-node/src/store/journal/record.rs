@@ -1,10 +1,15 @@
-//! One record: a header of 32 bytes, a commit's write batch, zeroes up to the next block.
+//! One record: a header of 40 bytes, a commit's write batch, zeroes up to the next block.
+//!
+//! Header and payload have a checksum each, both salted. So a header is known for one of this segment's use before a
+//! byte of its payload is read: bytes that clients stored, which lie in old records, never make anyone read further.
 
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::BLOCK_BYTES;
 
-pub(super) const HEADER_BYTES: usize = 32;
+pub(super) const HEADER_BYTES: usize = 40;
+const CHECKSUM_BYTES: usize = 8;
+const FIELDS_BYTES: usize = HEADER_BYTES - CHECKSUM_BYTES;
 
 /// What a record says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,22 +36,22 @@ impl Kind {
     }
 }
 
-/// A record's header.
+/// What a record's header says of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Record {
     pub(super) kind: Kind,
     /// The commit's number, or the last one before this note.
     pub(super) commit: u64,
     /// The last commit that was durable when this was written.
-    pub(super) synced: u64,
+    pub(super) durable: u64,
 }
 
-/// A header as it was read: its payload is not checked yet.
+/// A header that was written in this use of the segment. Its payload may be incomplete.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Unchecked {
+pub(super) struct RecordHeader {
     pub(super) record: Record,
     pub(super) payload_bytes: u32,
-    checksum: u64,
+    payload_checksum: u64,
 }
 
 /// Bytes of a record in the segment.
@@ -59,74 +64,85 @@ impl Record {
     /// what clients store can pass for a record of it.
     pub(super) fn header(&self, payload: &[u8], salt: u64) -> [u8; HEADER_BYTES] {
         let payload_bytes = u32::try_from(payload.len()).unwrap_or(u32::MAX);
+        let numbers = [
+            u64::from(payload_bytes) << 32 | u64::from(self.kind.number()),
+            self.commit,
+            self.durable,
+            xxh3_64_with_seed(payload, salt),
+        ];
+        let mut fields = [0; FIELDS_BYTES];
+        let bytes = numbers.into_iter().flat_map(u64::to_be_bytes);
+        fields.iter_mut().zip(bytes).for_each(|(byte, from)| *byte = from);
+        let checksum = xxh3_64_with_seed(&fields, salt).to_be_bytes();
         let mut header = [0; HEADER_BYTES];
-        let fields = self.fields(payload_bytes);
-        let checksum = checksum(salt, &fields, payload).to_be_bytes();
-        for (byte, from) in header.iter_mut().zip(checksum.iter().chain(&fields)) {
-            *byte = *from;
-        }
+        header.iter_mut().zip(checksum.iter().chain(&fields)).for_each(|(byte, from)| *byte = *from);
         header
     }
-
-    fn fields(&self, payload_bytes: u32) -> [u8; HEADER_BYTES - 8] {
-        let mut fields = [0; HEADER_BYTES - 8];
-        let numbers = u64::from(payload_bytes) << 32 | u64::from(self.kind.number());
-        let bytes = [numbers, self.commit, self.synced].into_iter().flat_map(u64::to_be_bytes);
-        fields.iter_mut().zip(bytes).for_each(|(byte, from)| *byte = from);
-        fields
-    }
 }
 
-impl Unchecked {
-    /// Reads a header; `None` if it cannot be one.
-    pub(super) fn parse(bytes: &[u8; HEADER_BYTES]) -> Option<Self> {
+impl RecordHeader {
+    /// Reads a header; `None` if it is damaged or was not written in this use of the segment.
+    pub(super) fn decode(bytes: &[u8; HEADER_BYTES], salt: u64) -> Option<Self> {
+        let (checksum, fields) = bytes.split_first_chunk::<CHECKSUM_BYTES>()?;
+        if xxh3_64_with_seed(fields, salt) != u64::from_be_bytes(*checksum) {
+            return None;
+        }
         let number = |at: usize| {
-            let bytes = bytes.get(at..at + 8).and_then(|bytes| bytes.first_chunk())?;
+            let bytes = fields.get(at..at + 8).and_then(|bytes| bytes.first_chunk())?;
             Some(u64::from_be_bytes(*bytes))
         };
-        let (checksum, numbers) = (number(0)?, number(8)?);
+        let numbers = number(0)?;
         let kind = Kind::from_number(u32::try_from(numbers & u64::from(u32::MAX)).ok()?)?;
         let payload_bytes = u32::try_from(numbers >> 32).ok()?;
-        let record = Record { kind, commit: number(16)?, synced: number(24)? };
-        Some(Self { record, payload_bytes, checksum })
+        let record = Record { kind, commit: number(8)?, durable: number(16)? };
+        Some(Self { record, payload_bytes, payload_checksum: number(24)? })
     }
 
-    /// The record, if its payload is whole and of this segment.
-    pub(super) fn check(self, payload: &[u8], salt: u64) -> Option<Record> {
-        let fields = self.record.fields(self.payload_bytes);
-        (checksum(salt, &fields, payload) == self.checksum).then_some(self.record)
+    /// Whether this is the payload that was written with it.
+    pub(super) fn has_payload(&self, payload: &[u8], salt: u64) -> bool {
+        xxh3_64_with_seed(payload, salt) == self.payload_checksum
     }
-}
 
-fn checksum(salt: u64, fields: &[u8], payload: &[u8]) -> u64 {
-    let mut hash = Xxh3::with_seed(salt);
-    hash.update(fields);
-    hash.update(payload);
-    hash.digest()
+    /// The last commit that is known from this header to have been durable.
+    pub(super) fn proves_durable(&self) -> u64 {
+        match self.record.kind {
+            Kind::Commit => self.record.durable,
+            // Both are written after a sync of the commits before them.
+            Kind::Flushed | Kind::Continued => self.record.durable.max(self.record.commit),
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const RECORD: Record = Record { kind: Kind::Commit, commit: 7, synced: 6 };
+    const RECORD: Record = Record { kind: Kind::Commit, commit: 7, durable: 6 };
 
     #[test]
     fn header_round_trips_and_no_changed_bit_passes() {
         let payload = b"batch";
         let header = RECORD.header(payload, 9);
-        let check = |header: &[u8; HEADER_BYTES], payload: &[u8], salt| {
-            Unchecked::parse(header).and_then(|found| found.check(payload, salt))
-        };
-        assert_eq!(check(&header, payload, 9), Some(RECORD));
-        assert_eq!(check(&header, payload, 8), None, "another segment's");
-        assert_eq!(check(&header, b"batcH", 9), None);
+        let found = RecordHeader::decode(&header, 9).unwrap();
+        assert_eq!((found.record, found.payload_bytes), (RECORD, 5));
+        assert!(found.has_payload(payload, 9));
+        assert!(!found.has_payload(b"batcH", 9));
+        assert!(RecordHeader::decode(&header, 8).is_none(), "another segment's");
         for bit in 0..HEADER_BYTES * 8 {
             let mut changed = header;
             changed[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(check(&changed, payload, 9), None, "bit {bit}");
+            assert!(RecordHeader::decode(&changed, 9).is_none(), "bit {bit}");
         }
-        assert_eq!(check(&[0; HEADER_BYTES], b"", 9), None);
+        assert!(RecordHeader::decode(&[0; HEADER_BYTES], 9).is_none());
+    }
+
+    #[test]
+    fn note_proves_the_commits_before_it_and_a_commit_those_that_it_names() {
+        let proved = |kind| {
+            let record = Record { kind, commit: 7, durable: 3 };
+            RecordHeader::decode(&record.header(b"", 9), 9).unwrap().proves_durable()
+        };
+        assert_eq!([Kind::Commit, Kind::Flushed, Kind::Continued].map(proved), [3, 7, 7]);
     }
 
     #[test]

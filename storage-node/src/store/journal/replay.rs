@@ -1,8 +1,9 @@
 //! What a start finds in the journal: checked as a whole before anything of it is written into the database.
 //!
 //! An incomplete last record is what every power cut may leave: it was never answered, and it is dropped. Anything
-//! else that is missing was answered: then the node does not start. What tells the two apart is that each record says
-//! which commits were durable when it was written.
+//! else that is missing was answered: then the node does not start. What tells the two apart is what else names a commit
+//! that was durable: each record the last one before it, the watermark of the segment, the headers of later segments, and
+//! the database. All of these are headers with checksums of their own: what clients stored is never read for this.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,13 @@ use std::path::{Path, PathBuf};
 use roundtable_consensus::StorageId;
 
 use super::error::JournalError;
-use super::record::{HEADER_BYTES, Kind, Record, Unchecked, record_bytes};
-use super::segment::{Header, Segment};
+use super::header::Header;
+use super::record::{HEADER_BYTES, Kind, Record, RecordHeader, record_bytes};
+use super::segment::{FIRST_RECORD, Segment};
 use super::{BLOCK_BYTES, FIRST_SEGMENT_BYTES, JournalOptions};
+
+/// How much is read at a time behind the end.
+const LOOK_BYTES: usize = 1 << 20;
 
 /// A journal as it was found.
 #[derive(Debug)]
@@ -47,8 +52,7 @@ impl Found {
         };
         make().map_err(JournalError::io("make", folder))?;
         let segment = Segment::make(folder, 1, FIRST_SEGMENT_BYTES.min(options.segment_bytes), options)?;
-        let header = Header::new(storage, 1, 1, 0);
-        segment.write_header(&header)?;
+        let header = segment.begin(storage, 1, 1, 0)?;
         Ok(Self {
             folder: folder.to_owned(),
             storage,
@@ -68,6 +72,38 @@ impl Found {
     /// Whether a commit was ever written.
     pub(in super::super) fn has_commits(&self) -> bool {
         self.last_commit > 0
+    }
+
+    /// The last commit.
+    pub(in super::super) fn last_commit(&self) -> u64 {
+        self.last_commit
+    }
+
+    /// What the database is told of it before it gets the commits.
+    pub(in super::super) fn seen(&self) -> JournalSeen {
+        JournalSeen { commit: self.last_commit, segment: self.last_number }
+    }
+
+    /// Compares it with what the database says of it.
+    ///
+    /// # Errors
+    /// When one of them lacks what the other proves to have been there.
+    pub(in super::super) fn check_against(&self, database: JournalSeen) -> Result<(), JournalError> {
+        let path = self.folder.clone();
+        if database.commit > self.last_commit || database.segment > self.last_number {
+            return Err(JournalError::Behind {
+                path,
+                commit: self.last_commit,
+                segment: self.last_number,
+                database_commit: database.commit,
+                database_segment: database.segment,
+            });
+        }
+        if database.commit < self.flushed {
+            let (flushed, database_commit) = (self.flushed, database.commit);
+            return Err(JournalError::DatabaseBehind { path, flushed, database_commit });
+        }
+        Ok(())
     }
 
     pub(super) fn read(folder: &Path) -> Result<Option<Self>, JournalError> {
@@ -128,6 +164,19 @@ impl Found {
         Ok(())
     }
 
+    /// Whether there are commits that may not be in sorted files.
+    pub(in super::super) fn has_unflushed(&self) -> bool {
+        self.last_commit > self.flushed
+    }
+
+    /// Makes everything durable that was found.
+    ///
+    /// # Errors
+    /// When the system says no.
+    pub(in super::super) fn sync(&self) -> Result<(), JournalError> {
+        self.needed().try_for_each(|(_, segment)| segment.sync())
+    }
+
     /// Gives every commit that may not be in sorted files to `apply`, in order; returns how many.
     ///
     /// # Errors
@@ -137,7 +186,7 @@ impl Found {
         mut apply: impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<u64, E> {
         let mut replayed = 0;
-        if self.last_commit == self.flushed {
+        if !self.has_unflushed() {
             return Ok(replayed);
         }
         for (header, segment) in self.needed() {
@@ -156,6 +205,15 @@ impl Found {
         let first = self.segments.len() - self.needed.len();
         self.needed.iter().zip(self.segments.iter().skip(first))
     }
+}
+
+/// What the database knows of the journal: it was told before it got any commit that it holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in super::super) struct JournalSeen {
+    /// It may hold something of all commits up to this one.
+    pub(in super::super) commit: u64,
+    /// A segment of this number was begun.
+    pub(in super::super) segment: u64,
 }
 
 /// How many of the last segments hold commits that were not in sorted files when the newest was begun; the first
@@ -195,45 +253,55 @@ fn walk<E: From<JournalError>>(
     visit: &mut impl FnMut(Commit<'_>) -> Result<(), E>,
 ) -> Result<End, E> {
     let mut end = End { next_commit: header.first_commit, flushed: header.flushed, continued: false };
-    let mut position = BLOCK_BYTES as u64;
+    let mut position = FIRST_RECORD;
     let mut payload = Vec::new();
     while let Some(record) = read_record(segment, position, header.salt, &mut payload)? {
+        let last_commit = match record.kind {
+            Kind::Commit => end.next_commit,
+            Kind::Flushed | Kind::Continued => end.next_commit - 1,
+        };
+        if record.commit != last_commit {
+            // Whole, and not the next one: what was here before is gone.
+            return Err(damaged(segment, position, end.next_commit).into());
+        }
         match record.kind {
-            Kind::Commit if record.commit == end.next_commit => {
+            Kind::Commit => {
                 visit(Commit { number: record.commit, batch: &payload })?;
                 end.next_commit += 1;
             }
             Kind::Flushed => end.flushed = record.commit,
             Kind::Continued => end.continued = true,
-            // Whole, and not the next one: what was here before is gone.
-            Kind::Commit => {
-                return Err(JournalError::Damaged { path: segment.path().to_owned(), at: position }.into());
-            }
         }
         position += record_bytes(payload.len());
     }
-    check_nothing_lost(segment, header, position, end.next_commit)?;
+    if proved_durable(segment, header.salt, position)? >= end.next_commit {
+        return Err(damaged(segment, position, end.next_commit).into());
+    }
     Ok(end)
 }
 
-/// Behind the end there may be nothing that was written when the commit missing here was durable.
-fn check_nothing_lost(
-    segment: &Segment,
-    header: &Header,
-    end: u64,
-    missing_commit: u64,
-) -> Result<(), JournalError> {
-    let mut payload = Vec::new();
-    let mut position = end + BLOCK_BYTES as u64;
+fn damaged(segment: &Segment, at: u64, commit: u64) -> JournalError {
+    JournalError::Damaged { path: segment.path().to_owned(), at, commit }
+}
+
+/// The last commit of which the watermark, or a record's header behind the end, says that it was durable; 0 if none.
+///
+/// Only headers are looked at: their checksums are salted, so nothing that clients stored passes for one, and a header
+/// tells all that is needed, whether its payload is whole or not.
+fn proved_durable(segment: &Segment, salt: u64, end: u64) -> Result<u64, JournalError> {
+    let mut proved = segment.read_watermark(salt)?.unwrap_or(0);
+    let mut blocks = vec![0; LOOK_BYTES];
+    let mut position = end;
     while position < segment.bytes() {
-        if let Some(record) = read_record(segment, position, header.salt, &mut payload)?
-            && record.synced >= missing_commit
-        {
-            return Err(JournalError::Damaged { path: segment.path().to_owned(), at: end });
-        }
-        position += BLOCK_BYTES as u64;
+        let left = usize::try_from(segment.bytes() - position).unwrap_or(LOOK_BYTES).min(LOOK_BYTES);
+        let Some(read) = blocks.get_mut(..left) else { break };
+        segment.read_at(read, position)?;
+        let headers = read.chunks(BLOCK_BYTES).filter_map(|block| block.first_chunk());
+        let found = headers.filter_map(|header| RecordHeader::decode(header, salt));
+        proved = found.map(|header| header.proves_durable()).fold(proved, u64::max);
+        position += left as u64;
     }
-    Ok(())
+    Ok(proved)
 }
 
 /// The record at a position, its payload left in `payload`; `None` if there is no whole one of this use.
@@ -249,11 +317,11 @@ fn read_record(
         return Ok(None);
     }
     segment.read_at(&mut header, position)?;
-    let Some(found) = Unchecked::parse(&header) else { return Ok(None) };
+    let Some(found) = RecordHeader::decode(&header, salt) else { return Ok(None) };
     if record_bytes(found.payload_bytes as usize) > room {
         return Ok(None);
     }
     payload.resize(found.payload_bytes as usize, 0);
     segment.read_at(payload, position + HEADER_BYTES as u64)?;
-    Ok(found.check(payload, salt))
+    Ok(found.has_payload(payload, salt).then_some(found.record))
 }
