@@ -55,7 +55,7 @@ pub(crate) fn crashed(value_bytes: usize) -> tempfile::TempDir {
 pub(crate) fn remove_watermarks(dir: &Path) {
     for segment in segments(dir) {
         change(&segment, |bytes| {
-            bytes.iter_mut().take(FIRST_RECORD).skip(BLOCK_BYTES).for_each(|byte| *byte = 0)
+            bytes.iter_mut().take(FIRST_RECORD).skip(BLOCK_BYTES).for_each(|byte| *byte = 0);
         });
     }
 }
