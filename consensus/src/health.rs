@@ -1,9 +1,9 @@
 //! Failure detection of one node, as a router sees it.
 //!
-//! A node that refuses or breaks a connection is skipped at once; one whose answer is overdue is suspected, and
-//! skipped too, but its late answer still counts. Probes in the background, with a jittered and growing pause,
-//! find out when it can be used again. How long an answer may take adapts to the answers seen (the estimator of
-//! Jacobson and Karels, "Congestion Avoidance and Control", 1988), between two limits.
+//! A node whose answer is overdue, or whose connection broke with a batch on it, is suspected: it is skipped at once,
+//! and its late answers still count. Only a probe decides that it can't be reached. Probes in the background, with a
+//! jittered and growing pause, find out when it can be used again. How long an answer may take adapts to the answers
+//! seen (the estimator of Jacobson and Karels, "Congestion Avoidance and Control", 1988), between two limits.
 
 use std::collections::BTreeMap;
 
@@ -31,9 +31,9 @@ pub enum Standing {
     Unknown,
     /// It answers.
     Up,
-    /// An answer is overdue: it is skipped, and its late answers count.
+    /// An answer is overdue or was lost: it is skipped, and its late answers count. A probe is on its way.
     Suspect,
-    /// It can't be reached.
+    /// It can't be reached: a probe failed.
     Down,
     /// It can be reached and can't be used: another node, another cluster, or not ready to vote.
     Refused,
@@ -45,6 +45,33 @@ impl Standing {
     pub fn is_usable(self) -> bool {
         self == Self::Up
     }
+
+    /// Whether the node can be reached as far as is known. One that is merely slow can.
+    #[must_use]
+    pub fn is_reachable(self) -> bool {
+        matches!(self, Self::Up | Self::Suspect)
+    }
+
+    /// What a coordinator may count on.
+    #[must_use]
+    pub fn reach(self) -> Reach {
+        match self {
+            Self::Up => Reach::Usable,
+            Self::Unknown | Self::Suspect => Reach::Doubtful,
+            Self::Down | Self::Refused => Reach::Unreachable,
+        }
+    }
+}
+
+/// How far a coordinator may count on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reach {
+    /// Requests go there.
+    Usable,
+    /// It is passed over where others suffice, and may answer all the same.
+    Doubtful,
+    /// It is known not to serve: nothing waits for it.
+    Unreachable,
 }
 
 /// The two kinds of batches: their answers take different times.
@@ -55,6 +82,9 @@ pub enum Lane {
     /// Answered after a disk's sync.
     Durable,
 }
+
+/// Why a node is suspected, in words.
+const OVERDUE: &str = "an answer is overdue";
 
 /// One node's standing, and when to probe it. Times are microseconds of one monotonic clock.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -135,8 +165,8 @@ impl Health {
         (batch, suspect_at_us)
     }
 
-    /// A batch was answered, perhaps late. Returns the new usability if it changed.
-    pub fn batch_answered(&mut self, now_us: u64, batch: u64) -> Option<bool> {
+    /// A batch was answered, perhaps late. Returns the new reach if it changed.
+    pub fn batch_answered(&mut self, now_us: u64, batch: u64) -> Option<Reach> {
         let waiting = self.waiting.remove(&batch)?;
         let took_us = now_us.saturating_sub(waiting.sent_us);
         match waiting.lane {
@@ -147,27 +177,41 @@ impl Health {
         if now_us < waiting.suspect_at_us {
             self.backoff_us = self.config.probe_backoff_us_min;
         }
-        let recovered = self.standing == Standing::Suspect && !self.is_any_overdue(now_us);
-        if recovered { self.stand(Standing::Up, String::new()) } else { None }
+        match self.standing {
+            Standing::Suspect | Standing::Down if !self.is_any_overdue(now_us) => {
+                self.stand(Standing::Up, String::new())
+            }
+            Standing::Down => self.stand(Standing::Suspect, OVERDUE.to_owned()),
+            _ => None,
+        }
     }
 
-    /// A batch was lost: the connection was refused, broke, or timed out. Returns the new usability if it changed.
-    pub fn batch_lost(&mut self, now_us: u64, batch: u64, detail: String) -> Option<bool> {
+    /// A batch was lost: the connection was refused, broke, or timed out. Returns the new reach if it changed.
+    ///
+    /// The node is suspected until the probe that is due now tells whether it can be reached: a connection may break
+    /// although both ends live on.
+    pub fn batch_lost(&mut self, now_us: u64, batch: u64, detail: String) -> Option<Reach> {
         self.waiting.remove(&batch)?;
         self.probe_soon(now_us);
-        self.stand(Standing::Down, detail)
+        if self.standing.is_reachable() { self.stand(Standing::Suspect, detail) } else { None }
     }
 
-    /// The node answered that it will not serve the batch. Returns the new usability if it changed.
-    pub fn batch_refused(&mut self, now_us: u64, batch: u64, detail: String) -> Option<bool> {
+    /// The node closed a connection that nothing was under way on: it may have ended, so a usable node's next probe is
+    /// due at once.
+    pub fn connection_closed(&mut self, now_us: u64) {
+        self.probe_soon(now_us);
+    }
+
+    /// The node answered that it will not serve the batch. Returns the new reach if it changed.
+    pub fn batch_refused(&mut self, now_us: u64, batch: u64, detail: String) -> Option<Reach> {
         self.waiting.remove(&batch)?;
         self.last_answer_us = Some(now_us);
         self.probe_soon(now_us);
         self.stand(Standing::Refused, detail)
     }
 
-    /// The probe was answered: usable, or not and why. Returns the new usability if it changed.
-    pub fn probe_answered(&mut self, now_us: u64, verdict: Result<(), String>) -> Option<bool> {
+    /// The probe was answered: usable, or not and why. Returns the new reach if it changed.
+    pub fn probe_answered(&mut self, now_us: u64, verdict: Result<(), String>) -> Option<Reach> {
         self.probe_sent_us = None;
         self.last_answer_us = Some(now_us);
         match verdict {
@@ -188,23 +232,23 @@ impl Health {
         }
     }
 
-    /// The probe was not answered. Returns the new usability if it changed.
+    /// The probe was not answered. Returns the new reach if it changed.
     ///
-    /// A usable node that answered a batch since the probe left is only busy, and stays usable.
-    pub fn probe_failed(&mut self, now_us: u64, detail: String) -> Option<bool> {
+    /// A node that answered a batch since the probe left is only busy, and stays what it is.
+    pub fn probe_failed(&mut self, now_us: u64, detail: String) -> Option<Reach> {
         let sent_us = self.probe_sent_us.take();
-        let is_alive = self.standing.is_usable() && sent_us.is_some() && self.last_answer_us >= sent_us;
+        let is_alive = self.standing.is_reachable() && sent_us.is_some() && self.last_answer_us >= sent_us;
         self.pause(now_us);
         if is_alive { None } else { self.stand(Standing::Down, detail) }
     }
 
-    /// Time has passed: suspects the node if an answer is overdue. Returns the new usability if it changed.
-    pub fn tick(&mut self, now_us: u64) -> Option<bool> {
+    /// Time has passed: suspects the node if an answer is overdue. Returns the new reach if it changed.
+    pub fn tick(&mut self, now_us: u64) -> Option<Reach> {
         if !self.standing.is_usable() || !self.is_any_overdue(now_us) {
             return None;
         }
         self.probe_soon(now_us);
-        self.stand(Standing::Suspect, "an answer is overdue".to_owned())
+        self.stand(Standing::Suspect, OVERDUE.to_owned())
     }
 
     /// The node is missed, since another became unusable: if it is unusable itself, it may be back by now, so its
@@ -256,8 +300,8 @@ impl Health {
         middle_us / 2 + self.rng.up_to(middle_us)
     }
 
-    fn stand(&mut self, standing: Standing, detail: String) -> Option<bool> {
-        let (was, is) = (self.standing.is_usable(), standing.is_usable());
+    fn stand(&mut self, standing: Standing, detail: String) -> Option<Reach> {
+        let (was, is) = (self.standing.reach(), standing.reach());
         self.standing = standing;
         self.detail = detail;
         (was != is).then_some(is)

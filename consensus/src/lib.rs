@@ -33,7 +33,7 @@ pub use configuration::{Adopted, Configuration, ConfigurationDigest, FileStandin
 pub use coordinator::{
     Coordinator, CoordinatorConfig, CoordinatorStats, Effects, Failure, Now, Submit, Task,
 };
-pub use health::{Health, HealthConfig, Lane, Standing};
+pub use health::{Health, HealthConfig, Lane, Reach, Standing};
 pub use history::{History, HistoryLimits, OpRecord, Settled};
 pub use ids::{ClusterId, Epoch, NodeId, NodeIndex, OpId, ParseIdError, PartitionId, StorageId};
 pub use key::{Key, KeyError};

@@ -200,9 +200,36 @@ async fn lost_majority_is_told_and_nothing_is_applied() {
     assert_problem(&refused, 503, "no_quorum", "not_applied");
     let detail = refused.json()["detail"].as_str().unwrap().to_owned();
     assert!(detail.contains("n1 (") && detail.contains("n2 ("), "{detail}");
+    let unread = cluster.client.get("/v1/kv/q").await;
+    assert_problem(&unread, 503, "no_quorum", "not_applied");
+    let detail = unread.json()["detail"].as_str().unwrap().to_owned();
+    assert!(detail.starts_with("the value could not be read: "), "{detail}");
     cluster.nodes.iter().for_each(|node| node.freeze(false));
     cluster.ready().await;
     assert_problem(&cluster.client.get("/v1/kv/q").await, 404, "not_found", "not_applied");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slow_node_beside_a_dead_one_leaves_the_router_ready() {
+    let cluster = TestCluster::start("probe_timeout = \"2s\"\nbatch_timeout = \"2s\"").await;
+    cluster.nodes[2].set_identity("n3", StorageId(99));
+    cluster
+        .until(|readyz| readyz["nodes"]["n3"].as_str().is_some_and(|why| why.contains("lost or swapped")))
+        .await;
+    cluster.nodes[1].freeze(true);
+    let late = tokio::spawn({
+        let client = support::client::Client::new(cluster.address);
+        async move { client.put("/v1/kv/late", b"x").await.status }
+    });
+    cluster
+        .until(|readyz| {
+            assert_eq!(readyz["ready"], true, "{readyz}");
+            readyz["nodes"]["n2"].as_str().is_some_and(|why| why.contains("overdue"))
+        })
+        .await;
+    cluster.nodes[1].freeze(false);
+    cluster.until(|readyz| readyz["nodes"]["n2"].is_null()).await;
+    assert_eq!(late.await.unwrap(), 201);
 }
 
 #[tokio::test(flavor = "multi_thread")]

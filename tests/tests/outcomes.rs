@@ -54,6 +54,56 @@ async fn majority_lost_is_no_quorum_and_never_applied() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn majority_known_to_be_dead_refuses_every_request_at_once() {
+    let mut cluster = Cluster::start().await;
+    let router = cluster.router(1);
+    // The second write of a key leaves the third one free to begin with its second phase.
+    for name in ["put", "cas", "delete", "touch"] {
+        router.put(name, "1").send().await.must_be(201);
+        router.put(name, "2").send().await.must_be(204);
+    }
+    for _ in 0..2 {
+        router.increment("sum", 1).send().await.must_be(200);
+    }
+    let etag = router.put("cas", "3").send().await.must_be(204).etag();
+    cluster.node(1).kill();
+    cluster.node(2).kill();
+    roundtable_tests::eventually("the router knows that they are dead", async || {
+        (router.get("/readyz").send().await.status == 503).then_some(())
+    })
+    .await;
+
+    for call in [
+        router.put("put", "lost"),
+        router.put("cas", "lost").if_match(&etag),
+        router.increment("sum", 1),
+        router.increment("sum", 1).keyed(&idempotency_key()),
+        router.delete("delete"),
+        router.touch("touch", "1h"),
+        router.put("new", "lost"),
+        router.read("put"),
+    ] {
+        let answer = call.send().await;
+        // Half a second is far more than is needed, and far less than anything that waits.
+        assert!(answer.elapsed < Duration::from_millis(500), "{answer:?}");
+        must_be_never_applied(answer, "no_quorum");
+    }
+    let stale = router.read("put").query("consistency", "eventual").send().await;
+    assert_eq!(stale.must_be(200).text(), "2");
+
+    for number in [1, 2] {
+        cluster.node(number).start();
+        cluster.node(number).ready().await;
+    }
+    cluster.router_process(1).ready().await;
+    assert_eq!(router.read("put").send().await.must_be(200).text(), "2");
+    assert_eq!(router.read("cas").send().await.must_be(200).etag(), etag);
+    assert_eq!(router.read("sum").send().await.must_be(200).text(), "2");
+    router.read("delete").send().await.must_be(200);
+    router.read("new").send().await.must_be(404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn write_in_doubt_is_outcome_unknown_and_settled_by_a_repeat() {
     let mut cluster = Cluster::start().await;
     let router = cluster.router(1);

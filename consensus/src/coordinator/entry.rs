@@ -92,9 +92,12 @@ impl Entry {
     /// The next time at which the entry wants attention.
     pub(super) fn wanted_timer_us(&self) -> Option<u64> {
         let retry = if self.round.is_none() && !self.queue.is_empty() { self.retry_at_us } else { None };
-        // Accepts have gone to every usable replica: time changes nothing but the patience of those who wait behind.
-        let round =
-            self.round.as_ref().filter(|running| !running.round.is_accepting() || !self.queue.is_empty());
+        // Accepts have gone to every usable replica: time changes nothing but the patience of those who wait behind,
+        // and of those in the round that it does not put in doubt.
+        let round = self.round.as_ref().filter(|running| {
+            let has_impatient = || running.round.never_sent().next().is_some();
+            !running.round.is_accepting() || !self.queue.is_empty() || has_impatient()
+        });
         let read = self.read.as_ref().map(|running| running.hedge_at_us);
         let sooner = |one: Option<u64>, other: Option<u64>| match (one, other) {
             (Some(one), Some(other)) => Some(one.min(other)),

@@ -1,4 +1,5 @@
-//! Eventual reads: any replica's word. The next one is asked when one is lost, refuses, or becomes unusable.
+//! Eventual reads: any replica's word. The next one is asked when one is lost, refuses, or becomes unusable; those
+//! that are known not to serve are not asked.
 
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ impl EventualRead {
 }
 
 impl Coordinator {
-    /// Asks the next replica, usable ones first. When all were asked and none can answer any more, it is over.
+    /// Asks the next replica, usable ones first. When none is left to ask or to wait for, it is over.
     pub(super) fn ask_eventual(&mut self, now: Now, token: Token, out: &mut Effects) {
         let Some(Waits::Eventual(eventual)) = self.clients.get_mut(token.0).map(|client| &mut client.waits)
         else {
@@ -41,9 +42,11 @@ impl Coordinator {
         };
         let left =
             || eventual.replicas.members().iter().copied().filter(|node| !eventual.asked.contains(node));
-        let next = left().find(|node| !self.unusable.contains(node)).or_else(|| left().next());
+        let unreachable = |node: &NodeIndex| self.unreachable.contains_key(node);
+        let next = (left().find(|node| !self.unusable.contains(node)))
+            .or_else(|| left().find(|node| !unreachable(node)));
         let Some(node) = next else {
-            if eventual.waiting.is_empty() {
+            if eventual.waiting.iter().all(unreachable) {
                 self.answer(token, Err(Failure::NoQuorum), out);
             }
             return;
@@ -84,10 +87,14 @@ impl Coordinator {
         }
     }
 
-    /// A node became unusable: what waits for it asks another, and takes its late answer still.
+    /// A node became unusable: what waits for it asks another, and takes its late answer still. A read is over when
+    /// it is known that no answer comes.
     pub(super) fn hedge_eventual(&mut self, now: Now, node: NodeIndex, out: &mut Effects) {
+        let concerned = |read: &EventualRead| {
+            read.counts_on(node) || read.waiting.iter().all(|node| self.unreachable.contains_key(node))
+        };
         let mut waiting: Vec<Token> = (self.clients.iter())
-            .filter(|(_, client)| matches!(&client.waits, Waits::Eventual(read) if read.counts_on(node)))
+            .filter(|(_, client)| matches!(&client.waits, Waits::Eventual(read) if concerned(read)))
             .map(|(number, _)| Token(number))
             .collect();
         waiting.sort_unstable();

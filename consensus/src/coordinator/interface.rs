@@ -124,6 +124,9 @@ pub struct CoordinatorConfig {
     pub backoff_us_max: u64,
     /// How long a request waits for a majority to come back before it is refused, in microseconds; at least 1.
     pub patience_us: u64,
+    /// How long nodes must have been unreachable before requests that need one of them are refused at once, in
+    /// microseconds: the time in which probes find those that are back already. At most `patience_us`.
+    pub confirmation_us: u64,
 }
 
 impl Default for CoordinatorConfig {
@@ -141,6 +144,7 @@ impl Default for CoordinatorConfig {
             backoff_us_min: 1_000,
             backoff_us_max: 64_000,
             patience_us: 1_000_000,
+            confirmation_us: 250_000,
         }
     }
 }

@@ -7,7 +7,8 @@
 //!
 //! The split that clients rely on is made here: an operation whose Accept was never sent is refused (it is never
 //! applied); one whose Accept was sent is retried under its history, and if the time runs out its outcome is
-//! unknown.
+//! unknown. So no Accept is sent as the first message to a majority that failure detection does not count on, and
+//! where a majority is known to be unreachable whatever was never sent is refused at once.
 
 mod entries;
 mod entry;
@@ -36,6 +37,7 @@ use pace::Pace;
 use crate::apply::Proposal;
 use crate::ballot::Ballot;
 use crate::clock::HybridClock;
+use crate::health::Reach;
 use crate::ids::{NodeIndex, PartitionId};
 use crate::key::Key;
 use crate::message::{Reply, Request, RequestBody};
@@ -66,6 +68,8 @@ pub struct Coordinator {
     next_request: u64,
     next_serial: u64,
     unusable: BTreeSet<NodeIndex>,
+    /// Those of `unusable` that are known not to serve, each with the time since when.
+    unreachable: BTreeMap<NodeIndex, u64>,
     clock_heard_us: BTreeMap<NodeIndex, u64>,
     stats: CoordinatorStats,
 }
@@ -123,6 +127,7 @@ impl Coordinator {
         assert!(config.hedge_us_min >= 1, "hedges need a time between them");
         assert!(config.hedge_us_min <= config.hedge_us_max, "the bounds of the time between hedges cross");
         assert!(config.patience_us >= 1, "waiting for a majority takes time");
+        assert!(config.confirmation_us <= config.patience_us, "a majority is given up within the patience");
         assert!(config.slots_per_round_max >= 1, "a round needs room for an operation");
         let mut rng = Rng::new(seed);
         let clock = HybridClock::new(config.skew_ms_max, Rng::new(rng.next_u64()));
@@ -142,6 +147,7 @@ impl Coordinator {
             next_request: 0,
             next_serial: 0,
             unusable: BTreeSet::new(),
+            unreachable: BTreeMap::new(),
             clock_heard_us: BTreeMap::new(),
             stats: CoordinatorStats::default(),
         }
@@ -189,6 +195,14 @@ impl Coordinator {
         let room_bytes = self.config.queued_bytes_max.saturating_sub(self.held_bytes);
         if self.clients.len() >= self.config.operations_max || bytes > room_bytes {
             out.answers.push((token, Err(Failure::Overloaded)));
+            return;
+        }
+        let can_be_served = match task {
+            Task::ReadEventual => replicas.members().iter().any(|node| !self.unreachable.contains_key(node)),
+            Task::Read | Task::Change(_) => self.has_reachable_quorum(now, &replicas),
+        };
+        if !can_be_served {
+            out.answers.push((token, Err(Failure::NoQuorum)));
             return;
         }
         let reads = !matches!(task, Task::Change(_));
@@ -259,11 +273,20 @@ impl Coordinator {
         }
     }
 
-    /// Learns whether failure detection counts on a node. What waits for an unusable one asks another at once;
+    /// Learns how far failure detection counts on a node. What waits for one that is not usable asks another at once;
     /// what waits for a majority tries again when one comes back.
-    pub fn on_health(&mut self, now: Now, node: NodeIndex, usable: bool, out: &mut Effects) {
-        let changed = if usable { self.unusable.remove(&node) } else { self.unusable.insert(node) };
-        if !changed {
+    pub fn on_health(&mut self, now: Now, node: NodeIndex, reach: Reach, out: &mut Effects) {
+        let usable = reach == Reach::Usable;
+        let usability_changed = if usable { self.unusable.remove(&node) } else { self.unusable.insert(node) };
+        if reach == Reach::Unreachable {
+            self.unreachable.entry(node).or_insert(now.mono_us);
+        } else {
+            self.unreachable.remove(&node);
+        }
+        if !usable {
+            self.hedge_eventual(now, node, out);
+        }
+        if !usability_changed {
             return;
         }
         let mut affected: Vec<EntryId> = (self.entries.iter())
@@ -277,9 +300,6 @@ impl Coordinator {
             }
             self.hedge(now, id, out);
             self.pump(now, id, out);
-        }
-        if !usable {
-            self.hedge_eventual(now, node, out);
         }
     }
 

@@ -55,6 +55,9 @@ impl Coordinator {
 
     /// Begins a round at its Accept, if the last one left a head start that still counts, or at its Prepare. Tells
     /// whether that rests on a guess.
+    ///
+    /// Without a majority to count on it begins at its Prepare: an operation whose Accept reaches a minority is in
+    /// doubt, one whose Prepare does can still be refused.
     fn begin(
         &mut self,
         now: Now,
@@ -64,8 +67,10 @@ impl Coordinator {
     ) -> (Round, bool) {
         let usable = |node: NodeIndex| !self.unusable.contains(&node);
         let now_ms = self.clock.now_ms(now.wall_ms);
+        let has_quorum = self.has_usable_quorum(&plan.replicas);
         let current = head_start.filter(|head_start| {
-            head_start.ballot.proposer == self.clock.proposer() && head_start.is_current(now_ms)
+            let is_ours = head_start.ballot.proposer == self.clock.proposer();
+            has_quorum && is_ours && head_start.is_current(now_ms)
         });
         let Some(head_start) = current else { return (Round::start(plan, usable, output), false) };
         match Round::start_at_accept(plan, &head_start, now_ms, usable, output) {
@@ -226,10 +231,12 @@ impl Coordinator {
         sends: Vec<(NodeIndex, RequestBody)>,
         out: &mut Effects,
     ) {
+        let Some(entry) = self.entries.get(id) else { return };
+        let accepting_until_us = now.mono_us + self.look_after_us(&entry.replicas);
         let Some(entry) = self.entries.get_mut(id) else { return };
         let Some(running) = &mut entry.round else { return };
         if running.round.is_accepting() {
-            running.hedge_at_us = now.mono_us + self.config.patience_us;
+            running.hedge_at_us = accepting_until_us;
         }
         let key = entry.key.key.clone();
         let route = Route { partition: entry.partition, done: !running.round.replicas().is_joint() };

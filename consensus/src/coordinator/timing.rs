@@ -79,10 +79,12 @@ impl Coordinator {
     /// Asks further replicas for whatever waits on a key, and refuses what has waited too long for a majority.
     pub(super) fn hedge(&mut self, now: Now, id: EntryId, out: &mut Effects) {
         let again_at_us = now.mono_us + self.hedge_after_us();
+        let Some(entry) = self.entries.get(id) else { return };
+        let accepting_until_us = now.mono_us + self.look_after_us(&entry.replicas);
         let Some(entry) = self.entries.get_mut(id) else { return };
         let ballot = entry.round.as_mut().map(|running| {
             let accepting = running.round.is_accepting();
-            running.hedge_at_us = if accepting { now.mono_us + self.config.patience_us } else { again_at_us };
+            running.hedge_at_us = if accepting { accepting_until_us } else { again_at_us };
             running.round.ballot()
         });
         let serial = entry.read.as_mut().map(|running| {
@@ -100,22 +102,31 @@ impl Coordinator {
         self.refuse_without_quorum(now, id, out);
     }
 
+    /// How long Accepts are awaited before those who wait behind them, or with them, are looked at.
+    pub(super) fn look_after_us(&self, replicas: &ReplicaSet) -> u64 {
+        if self.has_usable_quorum(replicas) { self.config.patience_us } else { self.config.confirmation_us }
+    }
+
     /// How long to wait for an answer before a further replica is asked.
     pub(super) fn hedge_after_us(&self) -> u64 {
         self.pace.patience_us(self.config.hedge_us_min, self.config.hedge_us_max)
     }
 
-    /// Refuses what has waited long enough for a majority to come back, unless it was sent.
+    /// Refuses what was never sent and can't be served: at once where too few nodes can be reached, and after some
+    /// patience where too few are counted on.
     pub(super) fn refuse_without_quorum(&mut self, now: Now, id: EntryId, out: &mut Effects) {
-        let Some(entry) = self.entries.get_mut(id) else { return };
-        if entry.replicas.is_quorum(|node| !self.unusable.contains(&node)) {
+        let Some(entry) = self.entries.get(id) else { return };
+        if self.has_usable_quorum(&entry.replicas) {
             return;
         }
+        let hopeless = !self.has_reachable_quorum(now, &entry.replicas);
         let waited_us = |token: &Token| {
             self.clients.get(token.0).map_or(0, |client| now.mono_us.saturating_sub(client.submitted_us))
         };
-        let refused: Vec<Token> =
-            entry.never_sent().filter(|token| waited_us(token) >= self.config.patience_us).collect();
+        let refused: Vec<Token> = (entry.never_sent())
+            .filter(|token| hopeless || waited_us(token) >= self.config.patience_us)
+            .collect();
+        let Some(entry) = self.entries.get_mut(id) else { return };
         for token in &refused {
             entry.withdraw(*token);
         }
@@ -125,7 +136,15 @@ impl Coordinator {
         }
     }
 
-    fn has_usable_quorum(&self, replicas: &ReplicaSet) -> bool {
+    /// Whether requests may count on a majority.
+    pub(super) fn has_usable_quorum(&self, replicas: &ReplicaSet) -> bool {
         replicas.is_quorum(|node| !self.unusable.contains(&node))
+    }
+
+    /// Whether a majority may answer: not where too few nodes are left of those that have not been unreachable for a
+    /// while.
+    pub(super) fn has_reachable_quorum(&self, now: Now, replicas: &ReplicaSet) -> bool {
+        let given_up = |since_us: &u64| now.mono_us.saturating_sub(*since_us) >= self.config.confirmation_us;
+        replicas.is_quorum(|node| !self.unreachable.get(&node).is_some_and(given_up))
     }
 }

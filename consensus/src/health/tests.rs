@@ -14,7 +14,7 @@ const CONFIG: HealthConfig = HealthConfig {
 fn up() -> Health {
     let mut health = Health::new(CONFIG, 1);
     assert!(health.start_probe(0));
-    assert_eq!(health.probe_answered(0, Ok(())), Some(true));
+    assert_eq!(health.probe_answered(0, Ok(())), Some(Reach::Usable));
     health
 }
 
@@ -24,16 +24,83 @@ fn new_node_is_probed_at_once_and_unusable_until_it_answers() {
     assert_eq!((health.standing(), health.next_timer_us()), (Standing::Unknown, Some(0)));
     assert!(health.start_probe(5));
     assert!(!health.start_probe(6), "one probe at a time");
-    assert_eq!(health.probe_answered(7, Ok(())), Some(true));
+    assert_eq!(health.probe_answered(7, Ok(())), Some(Reach::Usable));
 }
 
 #[test]
 fn lost_batch_makes_the_node_unusable_and_probes_it() {
     let mut health = up();
     let (batch, _) = health.batch_sent(10, Lane::Quick);
-    assert_eq!(health.batch_lost(11, batch, "connection refused".to_owned()), Some(false));
-    assert_eq!((health.standing(), health.detail()), (Standing::Down, "connection refused"));
+    assert_eq!(health.batch_lost(11, batch, "connection refused".to_owned()), Some(Reach::Doubtful));
+    assert_eq!((health.standing(), health.detail()), (Standing::Suspect, "connection refused"));
     assert!(health.start_probe(11));
+    assert_eq!(health.probe_failed(12, "connection refused".to_owned()), Some(Reach::Unreachable));
+    assert_eq!(health.standing(), Standing::Down);
+    let (batch, _) = health.batch_sent(13, Lane::Quick);
+    assert_eq!(health.batch_lost(14, batch, "connection refused".to_owned()), None);
+    assert_eq!(health.standing(), Standing::Down, "a further loss is no better news");
+}
+
+#[test]
+fn connection_that_broke_alone_costs_the_node_nothing_but_a_probe() {
+    let mut health = up();
+    let (batch, _) = health.batch_sent(10, Lane::Quick);
+    assert_eq!(health.batch_lost(11, batch, "reset".to_owned()), Some(Reach::Doubtful));
+    assert!(health.standing().is_reachable());
+    assert!(health.start_probe(11));
+    assert_eq!(health.probe_answered(12, Ok(())), Some(Reach::Usable));
+}
+
+#[test]
+fn idle_connection_that_the_node_closed_brings_the_probe_forward() {
+    let mut health = up();
+    assert!(!health.start_probe(10));
+    health.connection_closed(10);
+    assert!(health.start_probe(10));
+    assert_eq!(health.probe_failed(11, "connection refused".to_owned()), Some(Reach::Unreachable));
+    let next = health.next_timer_us();
+    health.connection_closed(12);
+    assert_eq!(health.next_timer_us(), next, "the pauses of an unreachable node are kept");
+}
+
+#[test]
+fn slow_node_is_reachable_as_long_as_it_answers() {
+    // Each answer takes a second and a half: longer than the suspicion and than a probe's time.
+    let mut health = up();
+    let (mut now_us, mut waiting, mut probed_us) = (0, Vec::new(), None);
+    for step in 0..40 {
+        waiting.push((now_us, health.batch_sent(now_us, Lane::Durable).0));
+        now_us += 500 * MS;
+        let answered = waiting.iter().position(|(sent_us, _)| now_us - sent_us >= 1_500 * MS);
+        if let Some(place) = answered {
+            health.batch_answered(now_us, waiting.remove(place).1);
+        }
+        health.tick(now_us);
+        if probed_us.take_if(|sent_us| now_us - *sent_us >= 1_000 * MS).is_some() {
+            health.probe_failed(now_us, "no answer within 1s".to_owned());
+        }
+        if health.start_probe(now_us) {
+            probed_us = Some(now_us);
+        }
+        // The first answer comes after a second and a half; from then on there was always one lately.
+        if step >= 3 {
+            assert_eq!(health.standing(), Standing::Suspect, "step {step}");
+            assert!(health.standing().is_reachable());
+        }
+    }
+}
+
+#[test]
+fn late_answer_of_a_node_that_was_given_up_brings_it_back() {
+    let mut health = up();
+    let (first, suspect_at_us) = health.batch_sent(10, Lane::Durable);
+    let (second, _) = health.batch_sent(11, Lane::Durable);
+    let now_us = suspect_at_us + 1;
+    assert_eq!(health.tick(now_us), Some(Reach::Doubtful));
+    assert!(health.start_probe(now_us));
+    assert_eq!(health.probe_failed(now_us + 1_000 * MS, "timed out".to_owned()), Some(Reach::Unreachable));
+    assert_eq!(health.batch_answered(now_us + 1_001 * MS, first), Some(Reach::Doubtful), "one is overdue");
+    assert_eq!(health.batch_answered(now_us + 1_002 * MS, second), Some(Reach::Usable));
 }
 
 #[test]
@@ -42,7 +109,7 @@ fn overdue_batch_suspects_the_node_and_its_late_answer_redeems_it() {
     let (batch, suspect_at_us) = health.batch_sent(10, Lane::Durable);
     assert_eq!(suspect_at_us, 10 + 100 * MS);
     assert_eq!(health.tick(suspect_at_us - 1), None);
-    assert_eq!(health.tick(suspect_at_us), Some(false));
+    assert_eq!(health.tick(suspect_at_us), Some(Reach::Doubtful));
     assert!(health.start_probe(suspect_at_us));
     assert_eq!(
         health.probe_answered(suspect_at_us + 1, Ok(())),
@@ -50,21 +117,21 @@ fn overdue_batch_suspects_the_node_and_its_late_answer_redeems_it() {
         "probes alone don't redeem a hung disk"
     );
     assert_eq!(health.standing(), Standing::Suspect);
-    assert_eq!(health.batch_answered(suspect_at_us + 2, batch), Some(true));
+    assert_eq!(health.batch_answered(suspect_at_us + 2, batch), Some(Reach::Usable));
 }
 
 #[test]
 fn refusal_is_shown_and_ends_with_a_good_probe() {
     let mut health = up();
     let (batch, _) = health.batch_sent(10, Lane::Quick);
-    assert_eq!(health.batch_refused(11, batch, "another cluster".to_owned()), Some(false));
+    assert_eq!(health.batch_refused(11, batch, "another cluster".to_owned()), Some(Reach::Unreachable));
     assert_eq!((health.standing(), health.detail()), (Standing::Refused, "another cluster"));
     assert!(health.start_probe(11));
     assert_eq!(health.probe_answered(12, Err("not ready".to_owned())), None);
     assert_eq!(health.detail(), "not ready");
     let again = health.next_timer_us().unwrap();
     assert!(health.start_probe(again));
-    assert_eq!(health.probe_answered(again, Ok(())), Some(true));
+    assert_eq!(health.probe_answered(again, Ok(())), Some(Reach::Usable));
     assert_eq!(health.detail(), "");
 }
 
@@ -117,7 +184,7 @@ fn unanswered_probe_of_a_busy_node_is_forgiven() {
     health.batch_answered(due + 2, batch);
     assert_eq!(health.probe_failed(due + 500 * MS, "timed out".to_owned()), None);
     assert!(health.start_probe(due + 2_000 * MS));
-    assert_eq!(health.probe_failed(due + 2_500 * MS, "timed out".to_owned()), Some(false));
+    assert_eq!(health.probe_failed(due + 2_500 * MS, "timed out".to_owned()), Some(Reach::Unreachable));
 }
 
 #[test]
@@ -140,9 +207,9 @@ fn suspicion_adapts_between_its_limits() {
 
 proptest! {
     #[test]
-    fn usability_is_told_exactly_when_it_changes(steps in prop::collection::vec((0_u8..7, 0_u64..200), 0..200)) {
+    fn reach_is_told_exactly_when_it_changes(steps in prop::collection::vec((0_u8..7, 0_u64..200), 0..200)) {
         let mut health = Health::new(CONFIG, 3);
-        let (mut now_us, mut usable, mut sent, mut probing) = (0, false, Vec::new(), false);
+        let (mut now_us, mut reach, mut sent, mut probing) = (0, Reach::Doubtful, Vec::new(), false);
         for (step, ms) in steps {
             now_us += ms * MS;
             let oldest = sent.first().copied();
@@ -159,10 +226,10 @@ proptest! {
                 }
             };
             if let Some(is) = change {
-                prop_assert_ne!(is, usable);
-                usable = is;
+                prop_assert_ne!(is, reach);
+                reach = is;
             }
-            prop_assert_eq!(health.standing().is_usable(), usable);
+            prop_assert_eq!(health.standing().reach(), reach);
             prop_assert!(probing || health.next_timer_us().is_some());
         }
     }

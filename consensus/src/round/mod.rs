@@ -210,10 +210,9 @@ impl Round {
     }
 
     /// Operations that can't have taken effect: no Accept that was sent, by this round or an earlier one, carried
-    /// an effect of theirs.
+    /// an effect of theirs. Reads are among them, and changes that the proposal refuses.
     pub fn never_sent(&self) -> impl Iterator<Item = Token> {
-        let slots = if self.is_accepting() { &[] } else { self.slots.as_slice() };
-        slots.iter().filter(|slot| slot.proposal.attempts.is_empty()).map(|slot| slot.token)
+        self.slots.iter().filter(|slot| slot.proposal.attempts.is_empty()).map(|slot| slot.token)
     }
 
     /// Whether an Accept that was sent, by this round or an earlier one, may make an operation effective. Of an

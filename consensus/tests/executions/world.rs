@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use roundtable_consensus::{
-    Coordinator, CoordinatorConfig, Effects, Failure, NodeIndex, Now, PartitionId, ReplicaSet, Reply,
+    Coordinator, CoordinatorConfig, Effects, Failure, NodeIndex, Now, PartitionId, Reach, ReplicaSet, Reply,
     Request, Rng, Submit, Task, Token,
 };
 
@@ -56,7 +56,9 @@ impl World {
     pub(crate) fn freeze(&mut self, node: NodeIndex) {
         self.frozen.insert(node);
         for router in 0..self.routers.len() {
-            self.router(router, |coordinator, now, out| coordinator.on_health(now, node, false, out));
+            self.router(router, |coordinator, now, out| {
+                coordinator.on_health(now, node, Reach::Doubtful, out)
+            });
         }
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use roundtable_consensus::{
     Answer, Coordinator, CoordinatorConfig, CoordinatorStats, Effects, Failure, Key, NodeIndex, Now,
-    PartitionId, ReplicaSet, Reply, Task,
+    PartitionId, Reach, ReplicaSet, Reply, Task,
 };
 use tracing::{info, warn};
 use xxhash_rust::xxh3::xxh3_64;
@@ -19,7 +19,7 @@ use xxhash_rust::xxh3::xxh3_64;
 use crate::clock::Clock;
 use crate::engine::shard::Shard;
 pub use crate::engine::timer::run_timer;
-use crate::links::{Link, LinkItem};
+use crate::links::{Link, LinkItem, NodeStatus};
 use crate::metrics::Metrics;
 
 /// A request that went to a node: whose it is, and its number.
@@ -49,7 +49,7 @@ impl Engine {
         let shards = seeds.iter().map(|seed| Shard::new(Coordinator::new(config.clone(), *seed))).collect();
         let engine = Self { clock, shards, links, metrics };
         for link in &engine.links {
-            engine.tell_usable(link.node, false);
+            engine.tell_reach(link.node, Reach::Doubtful);
         }
         engine
     }
@@ -156,17 +156,18 @@ impl Engine {
         }
     }
 
-    /// A node became usable or unusable, or neither.
-    pub fn on_usable(&self, link: &Link, change: Option<bool>) {
-        let Some(usable) = change else { return };
-        let status = link.status();
-        if usable {
-            info!(node_id = %link.target.node, "node is usable");
-        } else {
-            warn!(node_id = %link.target.node, standing = ?status.standing, detail = status.detail, "node is not usable");
+    /// How far a node can be counted on has changed, or has not.
+    pub fn on_reach(&self, link: &Link, change: Option<Reach>) {
+        let Some(reach) = change else { return };
+        let NodeStatus { standing, detail, .. } = link.status();
+        let node_id = &link.target.node;
+        match reach {
+            Reach::Usable => info!(%node_id, "node is usable"),
+            Reach::Doubtful => warn!(%node_id, ?standing, detail, "node is suspected"),
+            Reach::Unreachable => warn!(%node_id, ?standing, detail, "node is not usable"),
         }
-        self.tell_usable(link.node, usable);
-        if !usable {
+        self.tell_reach(link.node, reach);
+        if reach != Reach::Usable {
             self.look_for_others(link);
         }
     }
@@ -198,7 +199,7 @@ impl Engine {
         if change.is_some() {
             link.wake_monitor();
         }
-        self.on_usable(link, change);
+        self.on_reach(link, change);
     }
 
     /// Hears a node's time.
@@ -239,9 +240,9 @@ impl Engine {
         offsets.max_by_key(|offset| offset.unsigned_abs()).unwrap_or_default()
     }
 
-    fn tell_usable(&self, node: NodeIndex, usable: bool) {
+    fn tell_reach(&self, node: NodeIndex, reach: Reach) {
         for place in 0..self.shards.len() {
-            self.event(place, |coordinator, now, out| coordinator.on_health(now, node, usable, out));
+            self.event(place, |coordinator, now, out| coordinator.on_health(now, node, reach, out));
         }
     }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use hyper::StatusCode;
+use roundtable_common::serve::Stage;
 use roundtable_consensus::NodeIndex;
 use serde::Serialize;
 
-use crate::app::{App, Stage};
+use crate::app::App;
 use crate::handlers::Reply;
 use crate::http::reply::json_reply;
+use crate::links::NodeStatus;
 use crate::topology::{Cluster, Phase};
 
 /// Partitions that a body lists at most; a whole cluster may be out of reach.
@@ -25,9 +27,9 @@ struct Readiness {
     /// A word for machines: `ready`, `no_quorum`, `seeking_cluster`, `shutting_down`.
     state: &'static str,
     reason: String,
-    /// Nodes that are not usable, and why.
+    /// Nodes that requests pass over, and why.
     nodes: BTreeMap<String, String>,
-    /// Partitions without a usable majority.
+    /// Partitions without a majority that can be reached.
     partitions: Vec<u16>,
     partitions_unavailable: usize,
 }
@@ -56,7 +58,7 @@ fn readiness(app: &App) -> Readiness {
         },
         Phase::Serving(cluster) => of_cluster(&cluster),
     };
-    if app.stage() != Stage::Running {
+    if app.stop().stage() != Stage::Running {
         readiness.ready = false;
         readiness.state = "shutting_down";
         readiness.reason = "the router is stopping".to_owned();
@@ -64,20 +66,20 @@ fn readiness(app: &App) -> Readiness {
     readiness
 }
 
+/// A node whose answers are late is passed over by requests, but it is there: a router is ready with it.
 fn of_cluster(cluster: &Cluster) -> Readiness {
-    let usable: Vec<bool> = cluster.engine().links().iter().map(|link| link.is_usable()).collect();
-    let is_usable = |node: NodeIndex| usable.get(usize::from(node.0)).copied().unwrap_or(false);
+    let status: Vec<NodeStatus> = cluster.engine().links().iter().map(|link| link.status()).collect();
+    let is_reachable = |node: NodeIndex| {
+        status.get(usize::from(node.0)).is_some_and(|status| status.standing.is_reachable())
+    };
     let lost: Vec<u16> = cluster
         .partitions()
-        .filter(|(_, replicas)| !replicas.is_quorum(is_usable))
+        .filter(|(_, replicas)| !replicas.is_quorum(is_reachable))
         .map(|(partition, _)| partition.0)
         .collect();
-    let nodes = cluster
-        .engine()
-        .links()
-        .iter()
-        .filter(|link| !is_usable(link.node))
-        .map(|link| (link.target.node.to_string(), link.status().detail))
+    let nodes = (cluster.engine().links().iter().zip(&status))
+        .filter(|(_, status)| !status.standing.is_usable())
+        .map(|(link, status)| (link.target.node.to_string(), status.detail.clone()))
         .collect();
     let ready = lost.is_empty();
     let count = lost.len();

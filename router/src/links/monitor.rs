@@ -35,14 +35,14 @@ pub async fn watch(engine: Arc<Engine>, link: Arc<Link>) {
 fn conclude(engine: &Engine, link: &Arc<Link>, answer: Result<Bytes, LinkError>) {
     let hello = answer.and_then(|body| Ok(decode_hello(body)?));
     let now_us = engine.clock().mono_us();
-    let usable = match hello {
+    let reach = match hello {
         Ok(hello) => {
             engine.observe_clock(link, hello.node_ms);
             link.health().probe_answered(now_us, verdict(&link.target, &hello))
         }
         Err(error) => link.health().probe_failed(now_us, error.to_string()),
     };
-    engine.on_usable(link, usable);
+    engine.on_reach(link, reach);
 }
 
 /// The path that asks whether this very node is there.

@@ -31,7 +31,7 @@ enum Carried {
 pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
     let mut connection = None;
     loop {
-        let items = next_batch(&link, lane, &mut connection).await;
+        let items = next_batch(&engine, &link, lane, &mut connection).await;
         let started_us = engine.clock().mono_us();
         let (batch, suspect_at_us) = link.health().batch_sent(started_us, lane);
         let sent: Vec<SentRequest> = items.iter().map(|item| (item.shard, item.request.id)).collect();
@@ -44,30 +44,30 @@ pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
         engine.metrics().observe_batch(lane, sent.len(), now_us.saturating_sub(started_us));
         match carried {
             Carried::Answered { node_ms, replies } => {
-                let usable = link.health().batch_answered(now_us, batch);
+                let reach = link.health().batch_answered(now_us, batch);
                 link.note_clock(node_ms, engine.clock().now().wall_ms);
-                engine.on_usable(&link, usable);
+                engine.on_reach(&link, reach);
                 engine.on_replies(link.node, node_ms, &sent, replies);
             }
             // A full queue says nothing about the node's health.
             Carried::Refused(Refused::Overloaded) => {
-                let usable = link.health().batch_answered(now_us, batch);
-                engine.on_usable(&link, usable);
+                let reach = link.health().batch_answered(now_us, batch);
+                engine.on_reach(&link, reach);
                 engine.on_lost(&link, &sent);
             }
             Carried::Refused(refused) => {
-                let usable = link.health().batch_refused(now_us, batch, refused.to_string());
+                let reach = link.health().batch_refused(now_us, batch, refused.to_string());
                 link.wake_monitor();
-                engine.on_usable(&link, usable);
+                engine.on_reach(&link, reach);
                 engine.on_lost(&link, &sent);
                 engine.give_up_queues(&link);
             }
             Carried::Lost(error) => {
                 debug!(node_id = %link.target.node, requests = sent.len(), %error, "batch lost");
                 connection = None;
-                let usable = link.health().batch_lost(now_us, batch, error.to_string());
+                let reach = link.health().batch_lost(now_us, batch, error.to_string());
                 link.wake_monitor();
-                engine.on_usable(&link, usable);
+                engine.on_reach(&link, reach);
                 engine.on_lost(&link, &sent);
                 engine.give_up_queues(&link);
             }
@@ -75,11 +75,17 @@ pub async fn run_lane(engine: Arc<Engine>, link: Arc<Link>, lane: Lane) {
     }
 }
 
-/// Waits for a batch; meanwhile notices when the idle connection ends, so that no batch is lost over a stale one.
+/// Waits for a batch; meanwhile notices when the idle connection ends, so that no batch is lost over a stale one, and a
+/// node that has ended is found out before anything waits for it.
 ///
 /// Before it takes one it lets all tasks run that are ready: what they send leaves together. That costs no time where
 /// nothing is ready, and makes whole batches of what would leave one by one.
-async fn next_batch(link: &Link, lane: Lane, connection: &mut Option<Connection>) -> Vec<LinkItem> {
+async fn next_batch(
+    engine: &Engine,
+    link: &Link,
+    lane: Lane,
+    connection: &mut Option<Connection>,
+) -> Vec<LinkItem> {
     loop {
         yield_now().await;
         if let Some(batch) = link.take(lane) {
@@ -88,7 +94,11 @@ async fn next_batch(link: &Link, lane: Lane, connection: &mut Option<Connection>
         match connection {
             Some(open) => tokio::select! {
                 () = link.filled(lane) => {}
-                () = open.closed() => *connection = None,
+                () = open.closed() => {
+                    *connection = None;
+                    link.health().connection_closed(engine.clock().mono_us());
+                    link.wake_monitor();
+                }
             },
             None => link.filled(lane).await,
         }

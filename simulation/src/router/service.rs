@@ -7,7 +7,7 @@ use bytes::Bytes;
 use roundtable_common::wire::{decode_hello, decode_page};
 use roundtable_consensus::{
     Adopted, Answer, Coordinator, CoordinatorStats, Effects, Failure, Health, Key, Lane, NodeIndex, Now,
-    ReplicaSet, Rng, ScanPage, Submit, Task, Token,
+    Reach, ReplicaSet, Rng, ScanPage, Submit, Task, Token,
 };
 use roundtable_router::links::verdict;
 use xxhash_rust::xxh3::xxh3_64;
@@ -74,7 +74,7 @@ impl Service {
         };
         // No node is counted on until its first probe is answered.
         for node in service.nodes() {
-            service.tell_usable(now, node, false, &mut RouterOutput::default());
+            service.tell_reach(now, node, Reach::Doubtful, &mut RouterOutput::default());
         }
         service
     }
@@ -213,12 +213,12 @@ impl Service {
         now: Now,
         node: NodeIndex,
         out: &mut RouterOutput,
-        event: impl FnOnce(&mut Health) -> Option<bool>,
+        event: impl FnOnce(&mut Health) -> Option<Reach>,
     ) {
         let changed = self.links.get_mut(usize::from(node.0)).and_then(|link| event(&mut link.health));
-        let Some(usable) = changed else { return };
-        self.tell_usable(now, node, usable, out);
-        if !usable {
+        let Some(reach) = changed else { return };
+        self.tell_reach(now, node, reach, out);
+        if reach != Reach::Usable {
             // A node that was away may be back without the router knowing yet, and now its majority may hang on it.
             for (_, link) in (0..).map(NodeIndex).zip(&mut self.links).filter(|(other, _)| *other != node) {
                 let _brought_forward = link.health.missed(now.mono_us);
@@ -226,10 +226,10 @@ impl Service {
         }
     }
 
-    fn tell_usable(&mut self, now: Now, node: NodeIndex, usable: bool, out: &mut RouterOutput) {
+    fn tell_reach(&mut self, now: Now, node: NodeIndex, reach: Reach, out: &mut RouterOutput) {
         for shard in 0..self.coordinators.len() {
             self.event(now, shard, out, |coordinator, effects| {
-                coordinator.on_health(now, node, usable, effects);
+                coordinator.on_health(now, node, reach, effects);
             });
         }
     }

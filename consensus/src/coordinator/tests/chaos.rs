@@ -62,8 +62,12 @@ impl Chaos {
                 self.reads.push(Asked { token: self.world.submit(router, "k", Task::Read), at_least });
             }
             6 => {
-                let usable = self.world.rng.up_to(1) == 0;
-                self.world.health(node, usable);
+                let reach = match self.world.rng.up_to(3) {
+                    0 => Reach::Doubtful,
+                    1 => Reach::Unreachable,
+                    _ => Reach::Usable,
+                };
+                self.world.health(node, reach);
             }
             7 if self.world.stopped.is_empty() => {
                 self.world.stopped.insert(node);
@@ -85,7 +89,7 @@ impl Chaos {
 
     fn judge(mut self) {
         self.world.stopped.clear();
-        NODES.iter().for_each(|node| self.world.health(*node, true));
+        NODES.iter().for_each(|node| self.world.health(*node, Reach::Usable));
         self.world.run();
         self.world.loss_percent = 0;
         for router in &self.world.routers {

@@ -12,7 +12,7 @@ use world::{Event, START_MS, World};
 
 use crate::{
     Answer, Change, ClientKey, Condition, Content, Expiry, Failure, Hlc, Key, NodeIndex, OpId, Operation,
-    Outcome, Register, RequestBody, Task, Token, Value, Version,
+    Outcome, Reach, Register, RequestBody, Task, Token, Value, Version,
 };
 
 fn put(text: &str) -> Task {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use crate::{
     Answer, Ballot, Content, Coordinator, CoordinatorConfig, Effects, Failure, Key, NodeIndex, Now, Outcome,
-    PartitionId, Register, Rejection, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Rng, Submit, Task,
-    Token,
+    PartitionId, Reach, Register, Rejection, ReplicaSet, Reply, ReplyBody, Request, RequestBody, Rng, Submit,
+    Task, Token,
 };
 
 /// An acceptor by the book, without disk: what the rules of the paper say and nothing else.
@@ -168,10 +168,10 @@ impl World {
     }
 
     /// Tells every router what failure detection says of a node.
-    pub(super) fn health(&mut self, node: NodeIndex, usable: bool) {
+    pub(super) fn health(&mut self, node: NodeIndex, reach: Reach) {
         for router in 0..self.routers.len() {
             let now = self.now(router);
-            self.with(router, |coordinator, out| coordinator.on_health(now, node, usable, out));
+            self.with(router, |coordinator, out| coordinator.on_health(now, node, reach, out));
         }
     }
 
