@@ -7,6 +7,7 @@ pub mod listen;
 pub mod placement;
 pub mod problems;
 pub mod scan;
+pub mod serve;
 pub mod settings;
 pub mod stop;
 pub mod telemetry;

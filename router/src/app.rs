@@ -1,9 +1,9 @@
 //! What every request needs: limits, figures, and the cluster as far as it is known.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::Duration;
 
+use roundtable_common::serve::Stop;
 use roundtable_common::units::ByteSize;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::timeout;
@@ -13,17 +13,6 @@ use crate::config::{Config, Limits};
 use crate::http::{Code, Problem};
 use crate::metrics::{Metrics, NodeFigures};
 use crate::topology::{Cluster, Phase};
-
-/// How a process comes to its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Stage {
-    /// It serves.
-    Running,
-    /// It still serves, and tells load balancers to look elsewhere.
-    Leaving,
-    /// It ends what is in progress and takes nothing new.
-    Stopping,
-}
 
 /// Memory of values is counted in steps of this many bytes.
 const BODY_STEP_BYTES: usize = 1024;
@@ -36,7 +25,7 @@ pub struct App {
     clock: Clock,
     metrics: Arc<Metrics>,
     phase: watch::Receiver<Phase>,
-    stage: AtomicU8,
+    stop: Stop,
     requests: Arc<Semaphore>,
     body_memory: Arc<Semaphore>,
     listing_memory: Arc<Semaphore>,
@@ -58,7 +47,7 @@ impl App {
             clock,
             metrics,
             phase,
-            stage: AtomicU8::new(0),
+            stop: Stop::new(),
             requests: Arc::new(Semaphore::new(requests)),
             body_memory: Arc::new(Semaphore::new(steps)),
             listing_memory: Arc::new(Semaphore::new(LISTING_MEMORY_BYTES / BODY_STEP_BYTES)),
@@ -91,22 +80,8 @@ impl App {
 
     /// How far the process is from its end.
     #[must_use]
-    pub fn stage(&self) -> Stage {
-        match self.stage.load(Ordering::Acquire) {
-            0 => Stage::Running,
-            1 => Stage::Leaving,
-            _ => Stage::Stopping,
-        }
-    }
-
-    /// Goes on towards the end; never back.
-    pub fn advance(&self, stage: Stage) {
-        let number = match stage {
-            Stage::Running => 0,
-            Stage::Leaving => 1,
-            Stage::Stopping => 2,
-        };
-        self.stage.fetch_max(number, Ordering::AcqRel);
+    pub fn stop(&self) -> &Stop {
+        &self.stop
     }
 
     /// The cluster, for a request that needs one.
@@ -123,14 +98,12 @@ impl App {
         }
     }
 
-    /// A place among the requests in progress; it is given back when dropped.
+    /// A place among the requests in progress; it is given back when dropped. A router that stops still takes what
+    /// arrives whole on connections that were open before: their clients could not know.
     ///
     /// # Errors
-    /// `shutting_down` or `too_many_requests`.
+    /// `too_many_requests`.
     pub fn admit(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        if self.stage() == Stage::Stopping {
-            return Err(Problem::new(Code::ShuttingDown, "the router is stopping; use another one"));
-        }
         Arc::clone(&self.requests).try_acquire_owned().map_err(|_| {
             let detail =
                 format!("{} requests are in progress, as many as are taken", self.limits().requests_max);
@@ -138,7 +111,7 @@ impl App {
         })
     }
 
-    /// Memory for a value of up to `bytes`; it is given back when dropped.
+    /// Memory for a value of `bytes`; it is given back when dropped.
     ///
     /// # Errors
     /// `overloaded` when there is none left.
@@ -171,6 +144,18 @@ impl App {
                 "other listings took all the memory that listings may take; smaller pages, or fewer at once, fit",
             )),
         }
+    }
+
+    /// Makes `held` the memory for a value of `bytes` if it is for less.
+    ///
+    /// # Errors
+    /// `overloaded` when there is none left. It never waits: values that have arrived in part would wait for each other.
+    pub fn grow_body(&self, held: &mut OwnedSemaphorePermit, bytes: usize) -> Result<(), Problem> {
+        let held_bytes = held.num_permits().saturating_mul(BODY_STEP_BYTES);
+        if bytes > held_bytes {
+            held.merge(self.reserve_body(bytes - held_bytes)?);
+        }
+        Ok(())
     }
 
     /// All figures as text.

@@ -48,6 +48,12 @@ impl Held {
         Self(None)
     }
 
+    /// Its bytes.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |permit| permit.num_permits() * STEP_BYTES)
+    }
+
     /// Joins two shares of one budget.
     pub fn join(&mut self, other: Self) {
         match (&mut self.0, other.0) {
@@ -68,6 +74,7 @@ mod tests {
         let mut held = budget.take(6 * STEP_BYTES - 1).unwrap();
         assert!(budget.take(5 * STEP_BYTES).is_none());
         held.join(budget.take(4 * STEP_BYTES).unwrap());
+        assert_eq!(held.bytes(), 10 * STEP_BYTES);
         assert_eq!(budget.used_bytes(), 10 * STEP_BYTES);
         drop(held);
         assert_eq!(budget.used_bytes(), 0);

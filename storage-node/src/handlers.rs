@@ -5,8 +5,9 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Response, StatusCode};
+use roundtable_common::serve::BareRequest;
 use roundtable_common::telemetry::METRICS_CONTENT_TYPE;
 use roundtable_common::view::View;
 use roundtable_common::wire::{
@@ -27,6 +28,8 @@ use crate::store::Scanned;
 const OFFLOAD_BYTES_MIN: usize = 256 << 10;
 /// Entries in one page at most, whatever the asker says.
 const PAGE_ENTRIES_MAX: u32 = 16_384;
+/// The media type of answers to people.
+const PLAIN_TEXT: &str = "text/plain; charset=utf-8";
 /// Bytes in one page at most, whatever the asker says; one entry more may follow.
 const PAGE_BYTES_MAX: u32 = 16 << 20;
 
@@ -60,7 +63,8 @@ pub(crate) async fn batch(node: &Arc<Node>, body: Incoming) -> Answer {
 
 async fn take_batch(node: &Arc<Node>, body: Incoming) -> Result<(&View, Vec<Request>, Held), Refused> {
     let limits = &node.limits;
-    let (bytes, held) = receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout).await?;
+    let (bytes, held) =
+        receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout, &node.stop).await?;
     let large = bytes.len() >= OFFLOAD_BYTES_MIN;
     let decoded = offload(large, move || decode_requests(bytes)).await.map_err(|NoAnswer| stopping())?;
     let (target, requests) = decoded.map_err(|error| Refused::Malformed { detail: error.to_string() })?;
@@ -106,7 +110,8 @@ impl From<Refused> for ScanError {
 
 async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(Scanned, Held), ScanError> {
     let limits = &node.limits;
-    let (bytes, _) = receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout).await?;
+    let (bytes, _) =
+        receive(body, limits.body_bytes_max, &node.budget, limits.receive_timeout, &node.stop).await?;
     let decoded = decode_scan(bytes).map_err(|error| Refused::Malformed { detail: error.to_string() });
     let (target, mut request) = decoded?;
     node.admit(&target)?.check_scan(&request)?;
@@ -153,7 +158,7 @@ pub(crate) fn ready(node: &Node) -> Response<AnswerBody> {
 
 /// The process answers, so it is alive.
 pub(crate) fn live() -> Response<AnswerBody> {
-    plain(StatusCode::OK, "text/plain; charset=utf-8", Bytes::from_static(b"alive\n"))
+    plain(StatusCode::OK, PLAIN_TEXT, Bytes::from_static(b"alive\n"))
 }
 
 /// The metrics. Reading them asks RocksDB, which may wait for its locks.
@@ -163,7 +168,7 @@ pub(crate) async fn metrics(node: &Arc<Node>) -> Answer {
         Ok(text) => Ok(plain(StatusCode::OK, METRICS_CONTENT_TYPE, text.into())),
         Err(_) => {
             let text = Bytes::from_static(b"the metrics could not be written\n");
-            Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, "text/plain; charset=utf-8", text))
+            Ok(plain(StatusCode::INTERNAL_SERVER_ERROR, PLAIN_TEXT, text))
         }
     }
 }
@@ -171,14 +176,38 @@ pub(crate) async fn metrics(node: &Arc<Node>) -> Answer {
 /// There is no such path.
 pub(crate) fn unknown() -> Response<AnswerBody> {
     let text = "this is a storage node: clients talk to a router. Paths here: /livez, /readyz, /metrics\n";
-    plain(StatusCode::NOT_FOUND, "text/plain; charset=utf-8", text.into())
+    plain(StatusCode::NOT_FOUND, PLAIN_TEXT, text.into())
 }
 
 /// The path takes another method.
 pub(crate) fn wrong_method(allowed: &'static str) -> Response<AnswerBody> {
     let text = format!("this path takes {allowed}\n");
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "text/plain; charset=utf-8", text.into());
+    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, PLAIN_TEXT, text.into());
     response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// What arrived in place of a request.
+pub(crate) fn bare(what: BareRequest) -> Response<Bytes> {
+    let (status, text) = match what {
+        BareRequest::Malformed(why) => {
+            (StatusCode::BAD_REQUEST, format!("this is not an HTTP/1.1 request: {why}"))
+        }
+        BareRequest::UriTooLong => (StatusCode::URI_TOO_LONG, "the address is too long".to_owned()),
+        BareRequest::HeadTooLong => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "request line and headers are too long".to_owned())
+        }
+        BareRequest::TooManyHeaders => {
+            (StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "there are too many headers".to_owned())
+        }
+        BareRequest::TooSlow => {
+            (StatusCode::REQUEST_TIMEOUT, "the headers did not arrive in time".to_owned())
+        }
+        BareRequest::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "the node is stopping".to_owned()),
+    };
+    let mut response = Response::new(Bytes::from(format!("{text}\n")));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(PLAIN_TEXT));
     response
 }
 
@@ -197,7 +226,9 @@ fn wire_answer(bytes: Bytes, held: Held) -> Response<AnswerBody> {
 }
 
 fn plain(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response<AnswerBody> {
-    with_type(status, content_type, AnswerBody::new(bytes, Held::none()))
+    let mut response = with_type(status, content_type, AnswerBody::new(bytes, Held::none()));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
 }
 
 fn with_type(status: StatusCode, content_type: &'static str, body: AnswerBody) -> Response<AnswerBody> {

@@ -1,8 +1,8 @@
 //! One running node: its parts, and whether it may answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use roundtable_common::serve::{Stage, Stop};
 use roundtable_common::view::View;
 use roundtable_common::wire::{Refused, Target};
 use roundtable_consensus::{NodeId, Status};
@@ -31,7 +31,8 @@ pub(crate) struct Node {
     pub(crate) scans: Semaphore,
     pub(crate) limits: ServerConfig,
     pub(crate) fault: FaultWatch,
-    stopping: AtomicBool,
+    /// How far the node is from its end.
+    pub(crate) stop: Stop,
 }
 
 /// The parts that a [`Node`] is made of.
@@ -76,19 +77,25 @@ impl Node {
     pub(crate) fn new(parts: Parts, config: &Config) -> Self {
         let Parts { id, store, pipeline, membership, metrics, budget, disk, fault } = parts;
         let scans = Semaphore::new(config.server.scans_max);
-        let stopping = AtomicBool::new(false);
         let limits = config.server;
-        Self { id, store, pipeline, membership, metrics, budget, disk, scans, limits, fault, stopping }
-    }
-
-    /// Begins to refuse new work.
-    pub(crate) fn begin_stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        Self {
+            id,
+            store,
+            pipeline,
+            membership,
+            metrics,
+            budget,
+            disk,
+            scans,
+            limits,
+            fault,
+            stop: Stop::new(),
+        }
     }
 
     /// Why the node does not vote; `None` when it does.
     pub(crate) fn obstacle(&self) -> Option<Obstacle> {
-        if self.stopping.load(Ordering::Acquire) {
+        if self.stop.stage() == Stage::Stopping {
             return Some(Obstacle::NotReady("the node is stopping".to_owned()));
         }
         if let Some(reason) = self.fault.reason() {

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use roundtable_common::listen::{self, HostPort, ListenError};
+use roundtable_common::serve::{Acceptor, Stage};
 use roundtable_consensus::{Configuration, NodeId};
-use tokio::net::TcpListener;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::budget::Budget;
@@ -87,7 +87,7 @@ pub enum NodeError {
 #[derive(Debug)]
 pub struct Running {
     node: Arc<Node>,
-    listener: TcpListener,
+    acceptor: Acceptor,
     address: SocketAddr,
     fault: Fault,
     watch: FaultWatch,
@@ -106,8 +106,8 @@ impl Running {
         let bind = listen_address(&id, &file, &config)?;
         // Before the data directory is touched: a second node on the same port must change nothing.
         let listener = listen::bind(&bind, insecure_listen)?;
-        let listener = TcpListener::from_std(listener).map_err(NodeError::Socket)?;
-        let address = listener.local_addr().map_err(NodeError::Socket)?;
+        let acceptor = Acceptor::new(listener).map_err(NodeError::Socket)?;
+        let address = acceptor.local_addr().map_err(NodeError::Socket)?;
         let store = Arc::new(Store::open(&data_dir, &config.store)?);
         let disk = Arc::new(DiskWatch::new(&data_dir, config.free_bytes_min).map_err(NodeError::Disk)?);
         let membership = Membership::new(id.clone(), &store, file)?;
@@ -126,7 +126,7 @@ impl Running {
             shards = config.pipeline.shards,
             "node listens"
         );
-        Ok(Self { node, listener, address, fault, watch, peer_timeout })
+        Ok(Self { node, acceptor, address, fault, watch, peer_timeout })
     }
 
     /// Where it listens.
@@ -145,7 +145,7 @@ impl Running {
             tokio::spawn(watch_disk(Arc::clone(&self.node))),
             tokio::spawn(tick_shards(Arc::clone(&self.node))),
         ];
-        let served = server::serve(Arc::clone(&self.node), self.listener, stop);
+        let served = server::serve(Arc::clone(&self.node), self.acceptor, stop);
         let ended = tokio::select! {
             // A fault must win: nothing more may be answered.
             biased;
@@ -160,7 +160,7 @@ impl Running {
             Err(fault) => {
                 // Whoever waits for a reply gets none: the connection is closed. The threads end before the process
                 // does, because RocksDB is not safe to use while the process takes itself down.
-                self.node.begin_stop();
+                self.node.stop.advance(Stage::Stopping);
                 stop_threads(&self.node).await;
                 return Err(fault);
             }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use roundtable_tests::{Cluster, Layout, Raw, eventually};
-use rustix::process::Signal;
+use roundtable_tests::{Cluster, Layout, Process, Raw, eventually};
+use rustix::process::{Resource, Rlimit, Signal};
 use tokio::task::JoinSet;
 
 async fn with_router_setting(variable: &'static str, value: &str) -> Cluster {
@@ -97,6 +97,42 @@ async fn body_that_does_not_arrive_in_time_is_not_stored() {
     assert_eq!(status, 408);
     assert!(problem.contains("\"request_timeout\""), "{problem}");
     router.read("a").send().await.must_be(404);
+}
+
+/// Lets a process open so many files from now on. It may raise its limit as far as this one may.
+fn limit_open_files(process: &Process, files: u64) {
+    let maximum = rustix::process::getrlimit(Resource::Nofile).maximum;
+    let limit = Rlimit { current: Some(files), maximum };
+    rustix::process::prlimit(Some(process.pid()), Resource::Nofile, limit).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn running_out_of_file_descriptors_is_logged_once_at_its_start_and_once_at_its_end() {
+    const STARTS: &str = "connections cannot be accepted";
+    const ENDS: &str = "connections are accepted again";
+    let mut cluster = Cluster::start().await;
+    let check = async |process: &Process| {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", process.pid().as_raw_nonzero())).unwrap().count();
+        limit_open_files(process, open as u64 + 4);
+        let held: Vec<Raw> = (0..20).map(|_| Raw::connect(process.address())).collect();
+        eventually("the descriptors are used up", async || process.log().contains(STARTS).then_some(()))
+            .await;
+        // It goes on failing meanwhile, twenty times a second.
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        limit_open_files(process, 1024);
+        drop(held);
+        eventually("it is over", async || {
+            process.http().get("/livez").send().await.must_be(200);
+            process.log().contains(ENDS).then_some(())
+        })
+        .await;
+        let log = process.log();
+        assert_eq!((log.matches(STARTS).count(), log.matches(ENDS).count()), (1, 1), "{log}");
+        let ended = log.lines().find(|line| line.contains(ENDS)).unwrap();
+        assert!(ended.contains("failures=") && !ended.contains("failures=1 "), "{ended}");
+    };
+    check(cluster.router_process(1)).await;
+    check(cluster.node(1)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -29,13 +29,42 @@ pub struct ReceivedValue {
 
 /// Receives a put's value. A client that waits for "100 Continue" is refused before it has sent anything.
 ///
+/// The memory for a value that tells its length is taken before its first byte is read; one that does not (chunked)
+/// takes it as it grows.
+///
 /// # Errors
-/// When the value is too large, does not arrive in time, or breaks off.
-pub async fn read_value(
+/// When the value is too large, does not arrive in time, or breaks off; when there is no memory for it; when the router
+/// stops before the value is there.
+pub async fn read_value(app: &App, headers: &HeaderMap, body: Incoming) -> Result<ReceivedValue, Problem> {
+    while_it_arrives(app, receive(app, headers, body)).await
+}
+
+/// Makes sure that a request that takes no body has none.
+///
+/// # Errors
+/// When there is one, or the router stops before that is known.
+pub async fn refuse_body(app: &App, body: Incoming) -> Result<(), Problem> {
+    if body.is_end_stream() {
+        return Ok(());
+    }
+    while_it_arrives(app, receive_nothing(body)).await
+}
+
+/// Receives within the time that a router that stops leaves for it.
+async fn while_it_arrives<T>(
     app: &App,
-    headers: &HeaderMap,
-    mut body: Incoming,
-) -> Result<ReceivedValue, Problem> {
+    receive: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    tokio::select! {
+        biased;
+        received = receive => received,
+        () = app.stop().receive_time_over() => {
+            Err(Problem::new(Code::ShuttingDown, "the router is stopping, and the body did not arrive in time"))
+        }
+    }
+}
+
+async fn receive(app: &App, headers: &HeaderMap, mut body: Incoming) -> Result<ReceivedValue, Problem> {
     let limits = app.limits();
     let declared = body.size_hint().exact().map(|length| usize::try_from(length).unwrap_or(usize::MAX));
     if declared.is_some_and(|length| length > limits.value_bytes_max) {
@@ -44,7 +73,7 @@ pub async fn read_value(
         }
         return Err(too_large(limits.value_bytes_max));
     }
-    let memory = app.reserve_body(declared.unwrap_or(limits.value_bytes_max))?;
+    let mut memory = app.reserve_body(declared.unwrap_or(0))?;
     let arrives_by = Instant::now() + limits.body_timeout;
     let mut received: Option<Bytes> = None;
     let mut joined = BytesMut::new();
@@ -60,6 +89,7 @@ pub async fn read_value(
             discard(body).await;
             return Err(too_large(limits.value_bytes_max));
         }
+        app.grow_body(&mut memory, length)?;
         if joined.is_empty() && received.is_none() {
             received = Some(chunk);
         } else {
@@ -70,14 +100,7 @@ pub async fn read_value(
     Ok(ReceivedValue { bytes: received.unwrap_or_else(|| joined.freeze()), memory })
 }
 
-/// Makes sure that a request that takes no body has none.
-///
-/// # Errors
-/// When there is one.
-pub async fn refuse_body(mut body: Incoming) -> Result<(), Problem> {
-    if body.is_end_stream() {
-        return Ok(());
-    }
+async fn receive_nothing(mut body: Incoming) -> Result<(), Problem> {
     match timeout(DISCARD_TIME_MAX, next_chunk(&mut body)).await {
         Ok(Ok(None)) => Ok(()),
         Ok(Err(problem)) => Err(problem),

@@ -3,39 +3,35 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
-use tokio::io::AsyncWriteExt;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use bytes::Bytes;
+use hyper::Response;
+use roundtable_common::serve::{
+    Acceptor, BareRequest, ConnectionSettings, Open, Stage, send_and_close, serve_connection,
+};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{sleep, timeout};
-use tracing::{debug, info, warn};
+use tracing::info;
 
-use crate::app::{App, Stage};
+use crate::app::App;
 use crate::config::Drain;
+use crate::http::bare;
 use crate::http::problem::{Code, Problem};
-use crate::http::reply::REQUEST_ID;
-use crate::http::request_id::request_id;
 use crate::http::service::serve;
 
-/// The most that one connection buffers; longer headers end it with 431.
+/// The most that one connection buffers; longer heads are refused.
 const BUFFER_BYTES_MAX: usize = 128 << 10;
 /// Refused connections that are told so at once; further ones are closed without a word.
 const REFUSALS_MAX: usize = 64;
-/// How long a refused connection may take to read its answer.
-const REFUSAL_TIME_MAX: Duration = Duration::from_secs(1);
-/// The pause after a failed accept: the process is out of files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The listening side of a router.
 pub struct Server {
     app: Arc<App>,
-    listener: TcpListener,
+    acceptor: Acceptor,
     drain: Drain,
+    places: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
 }
 
 impl Server {
@@ -44,7 +40,14 @@ impl Server {
     /// # Errors
     /// When the runtime can't take the listener.
     pub fn new(app: Arc<App>, listener: std::net::TcpListener, drain: Drain) -> std::io::Result<Self> {
-        Ok(Self { app, listener: TcpListener::from_std(listener)?, drain })
+        let places = app.limits().connections_max.min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            app,
+            acceptor: Acceptor::new(listener)?,
+            drain,
+            places: Arc::new(Semaphore::new(places)),
+            refusals: Arc::new(Semaphore::new(REFUSALS_MAX)),
+        })
     }
 
     /// The address that is listened on.
@@ -52,123 +55,75 @@ impl Server {
     /// # Errors
     /// When the system does not tell.
     pub fn local_addr(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.acceptor.local_addr()
     }
 
-    /// Serves until `stop` resolves, then tells load balancers to leave, refuses new connections, and lets requests
+    /// Serves until `told` resolves, then tells load balancers to leave, refuses new connections, and lets requests
     /// in progress end. Returns the number of connections that had to be cut.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> usize {
-        let Self { app, listener, drain } = self;
-        let places = Arc::new(Semaphore::new(app.limits().connections_max.min(Semaphore::MAX_PERMITS)));
-        let refusals = Arc::new(Semaphore::new(REFUSALS_MAX));
-        let graceful = GracefulShutdown::new();
+    pub async fn run(mut self, told: impl Future<Output = ()>) -> usize {
+        let (app, delay) = (Arc::clone(&self.app), self.drain.delay);
         let leave = async {
-            stop.await;
-            app.advance(Stage::Leaving);
-            info!(delay = ?drain.delay, "stopping: load balancers are told to leave");
-            sleep(drain.delay).await;
+            told.await;
+            app.stop().advance(Stage::Leaving);
+            info!(?delay, "stopping: load balancers are told to leave");
+            sleep(delay).await;
         };
         let mut leave = std::pin::pin!(leave);
         loop {
-            let accepted = tokio::select! {
-                accepted = listener.accept() => accepted,
+            tokio::select! {
+                stream = self.acceptor.accept() => take(&self.app, &self.places, &self.refusals, stream),
                 () = &mut leave => break,
-            };
-            let stream = match accepted {
-                Ok((stream, _)) => stream,
-                Err(error) => {
-                    warn!(%error, "connection not accepted");
-                    sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
-            match Arc::clone(&places).try_acquire_owned() {
-                Ok(place) => {
-                    let connection = connection(Arc::clone(&app), stream);
-                    let connection = graceful.watch(connection);
-                    let gauge = app.metrics().connections.clone();
-                    tokio::spawn(async move {
-                        gauge.inc();
-                        if let Err(error) = connection.await {
-                            debug!(%error, "connection ended");
-                        }
-                        gauge.dec();
-                        drop(place);
-                    });
-                }
-                Err(_) => {
-                    app.metrics().connections_refused.inc();
-                    if let Ok(refusal) = Arc::clone(&refusals).try_acquire_owned() {
-                        let limit = app.limits().connections_max;
-                        tokio::spawn(async move {
-                            // A client that doesn't read its refusal is closed all the same.
-                            let _ = timeout(REFUSAL_TIME_MAX, refuse(stream, limit)).await;
-                            drop(refusal);
-                        });
-                    }
-                }
             }
         }
-        drop(listener);
-        app.advance(Stage::Stopping);
-        let open = graceful.count();
+        let Self { app, acceptor, drain, places, refusals } = self;
+        for stream in acceptor.close() {
+            take(&app, &places, &refusals, stream);
+        }
+        app.stop().advance(Stage::Stopping);
+        let connections = &app.metrics().connections;
+        let open = connections.get();
         info!(connections = open, timeout = ?drain.timeout, "stopping: requests in progress are ended");
-        let connections = app.metrics().connections.clone();
-        match timeout(drain.timeout, graceful.shutdown()).await {
+        match timeout(drain.timeout, app.stop().ended()).await {
             Ok(()) => 0,
             Err(_) => usize::try_from(connections.get()).unwrap_or_default(),
         }
     }
 }
 
-type HyperConnection<S> = http1::Connection<TokioIo<TcpStream>, S>;
-
-fn connection(
-    app: Arc<App>,
-    stream: TcpStream,
-) -> HyperConnection<
-    impl hyper::service::Service<
-        hyper::Request<hyper::body::Incoming>,
-        Response = hyper::Response<crate::http::service::AnswerBody>,
-        Error = Infallible,
-        Future: Send,
-    > + Send,
-> {
-    if let Err(error) = stream.set_nodelay(true) {
-        debug!(%error, "option not set");
+/// Has a new connection served, or refused if there are too many.
+fn take(app: &Arc<App>, places: &Arc<Semaphore>, refusals: &Arc<Semaphore>, stream: TcpStream) {
+    let open = app.stop().open();
+    if let Ok(place) = Arc::clone(places).try_acquire_owned() {
+        tokio::spawn(serve_on(Arc::clone(app), stream, place, open));
+        return;
     }
-    let idle_timeout = app.limits().idle_timeout;
-    let service = service_fn(move |request| {
-        let app = Arc::clone(&app);
-        async move { Ok::<_, Infallible>(serve(app, request).await) }
-    });
-    http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(idle_timeout)
-        .max_buf_size(BUFFER_BYTES_MAX)
-        .half_close(true)
-        .serve_connection(TokioIo::new(stream), service)
+    app.metrics().connections_refused.inc();
+    if let Ok(refusal) = Arc::clone(refusals).try_acquire_owned() {
+        let limit = app.limits().connections_max;
+        let problem =
+            Problem::new(Code::Overloaded, format!("{limit} connections are open, as many as are taken"));
+        let answer = bare::answer(app, &problem);
+        tokio::spawn(async move {
+            send_and_close(stream, answer).await;
+            drop((refusal, open));
+        });
+    }
 }
 
-/// Answers a connection that there is no room for, whatever it asks.
-async fn refuse(mut stream: TcpStream, limit: usize) -> std::io::Result<()> {
-    let request_id = request_id(&hyper::HeaderMap::new());
-    let problem =
-        Problem::new(Code::Overloaded, format!("{limit} connections are open, as many as are taken"));
-    let response = problem.to_response(&request_id);
-    let body = response.body();
-    let mut text = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\n{REQUEST_ID}: {request_id}\r\ncontent-length: {}\r\n",
-        body.len()
-    );
-    for (name, value) in response.headers() {
-        text.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
-    }
-    text.push_str("\r\n");
-    stream.write_all(text.as_bytes()).await?;
-    stream.write_all(body).await?;
-    stream.shutdown().await?;
-    // Closing with unread input would reset the connection, and the answer with it.
-    let mut rest = tokio::io::sink();
-    tokio::io::copy(&mut stream, &mut rest).await.map(|_| ())
+async fn serve_on(app: Arc<App>, stream: TcpStream, place: OwnedSemaphorePermit, open: Open) {
+    let settings = ConnectionSettings {
+        idle_timeout: app.limits().idle_timeout,
+        buffer_bytes_max: BUFFER_BYTES_MAX,
+        half_close: true,
+    };
+    let refuse = |what: BareRequest| -> Response<Bytes> { bare::refuse(&app, what, BUFFER_BYTES_MAX) };
+    let handle = |request| {
+        let app = Arc::clone(&app);
+        async move { Ok::<_, Infallible>(serve(app, request).await) }
+    };
+    let gauge = app.metrics().connections.clone();
+    gauge.inc();
+    serve_connection(stream, settings, app.stop(), open, refuse, handle).await;
+    gauge.dec();
+    drop(place);
 }

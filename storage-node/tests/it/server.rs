@@ -1,5 +1,9 @@
 //! The HTTP server with real bodies.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
 use bytes::Bytes;
 use http_body_util::Full;
 use hyper::{Request as HttpRequest, StatusCode};
@@ -10,6 +14,9 @@ use roundtable_consensus::{
     Ballot, ClusterId, Content, Epoch, Fold, KeyRange, PageEnd, PartitionId, Rejection, ReplyBody, Request,
     RequestBody, ScanRequest, StorageId,
 };
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 use crate::support::{
     TestNode, accept, batch, configuration, free_ports, get, key, next_ballot, post, register, replies,
@@ -205,6 +212,77 @@ async fn server_listens_on_ipv6_apart_from_the_advertised_address() {
     let node = TestNode::alone(dir.path(), "listen = '[::1]:0'").await;
     assert!(node.address.is_ipv6());
     assert_eq!(get(node.address, "/readyz").await.0, StatusCode::OK);
+    node.stop().await.unwrap();
+}
+
+/// Asks again and again over one kept connection until the node ends it; returns an answer that did not come whole.
+async fn keep_asking(mut stream: TcpStream, answered: Arc<AtomicU64>) -> Option<String> {
+    loop {
+        if matches!(stream.try_read(&mut [0; 1]), Ok(0)) {
+            return None; // closed while nothing was under way
+        }
+        stream.write_all(b"GET /livez HTTP/1.1\r\nhost: n\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"alive\n") {
+            if !matches!(stream.read_buf(&mut answer).await, Ok(1..)) {
+                return Some(String::from_utf8_lossy(&answer).into_owned());
+            }
+        }
+        answered.fetch_add(1, Ordering::Relaxed);
+        if String::from_utf8_lossy(&answer).contains("connection: close") {
+            return None;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn stopping_node_answers_every_request_that_was_sent_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "").await;
+    let mut half = TcpStream::connect(node.address).await.unwrap();
+    half.write_all(b"POST /replica/v1/batch HTTP/1.1\r\nho").await.unwrap();
+    let mut askers = JoinSet::new();
+    let answered = Arc::new(AtomicU64::new(0));
+    for _ in 0..16 {
+        let stream = TcpStream::connect(node.address).await.unwrap();
+        askers.spawn(keep_asking(stream, Arc::clone(&answered)));
+    }
+    while answered.load(Ordering::Relaxed) < 320 {
+        tokio::task::yield_now().await;
+    }
+    let stopping = Instant::now();
+    node.stop().await.unwrap();
+    assert!(stopping.elapsed() < Duration::from_secs(8), "{:?}", stopping.elapsed());
+    let lost: Vec<String> = askers.join_all().await.into_iter().flatten().collect();
+    assert_eq!(lost, Vec::<String>::new());
+    let mut refused = String::new();
+    half.read_to_string(&mut refused).await.unwrap();
+    assert!(refused.starts_with("HTTP/1.1 503 ") && refused.contains("the node is stopping"), "{refused}");
+}
+
+#[tokio::test]
+async fn body_without_a_length_takes_memory_as_it_grows() {
+    let dir = tempfile::tempdir().unwrap();
+    let node = TestNode::alone(dir.path(), "").await;
+    let target = node.until_ready().await;
+    let held = async || figure(&node, "roundtable_node_in_flight_bytes").await;
+    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    let body = encode_requests(&target, &[request(7, &key("k"), RequestBody::Read { want_value: true })]);
+    let (first, second) = body.split_at(body.len() / 2);
+    stream
+        .write_all(b"POST /replica/v1/batch HTTP/1.1\r\nhost: n\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await
+        .unwrap();
+    let chunk = |bytes: &[u8]| [format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat();
+    stream.write_all(&chunk(first)).await.unwrap();
+    let held_bytes = until(async || Some(held().await).filter(|bytes| *bytes > 0)).await;
+    assert!(held_bytes <= 4096, "{held_bytes} bytes are held for {}", first.len());
+    stream.write_all(&chunk(second)).await.unwrap();
+    stream.write_all(b"0\r\n\r\n").await.unwrap();
+    let mut status = [0; 12];
+    stream.read_exact(&mut status).await.unwrap();
+    assert_eq!(&status, b"HTTP/1.1 200");
+    drop(stream);
     node.stop().await.unwrap();
 }
 
