@@ -226,7 +226,7 @@ impl Client {
     /// # Errors
     /// When no router answers before the deadline.
     pub async fn locate(&self, key: impl AsRef<[u8]>) -> Result<KeyPlace, Error> {
-        self.read_json(key_path("/v1/cluster/where/", key.as_ref())?).await
+        self.read_json(key_path("/v1/cluster/where", key.as_ref())?).await
     }
 
     /// Whether the preferred router can serve every key: one attempt, no other router.
@@ -255,7 +255,7 @@ impl Client {
 
 /// The path of a key's value.
 fn kv_path(key: impl AsRef<[u8]>) -> Result<String, RequestError> {
-    key_path("/v1/kv/", key.as_ref())
+    key_path("/v1/kv", key.as_ref())
 }
 
 fn refuse_absent(condition: &Condition) -> Result<(), RequestError> {

@@ -1,8 +1,9 @@
 //! One key at a time: what each request on `/v1/kv/{key}` answers and leaves behind.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use roundtable_tests::{Cluster, Http, eventually, now_ms};
+use roundtable_tests::{Cluster, Http, eventually, now_ms, run};
 
 /// The state of a key as a reader sees it.
 async fn value_of(router: &Http, key: &str) -> String {
@@ -387,4 +388,30 @@ async fn request_id_is_taken_over_or_made() {
     let second = router.read("missing").send().await;
     let ids = [&first, &second].map(|answer| answer.header("roundtable-request-id").unwrap().to_owned());
     assert!(!ids[0].is_empty() && ids[0] != ids[1], "{ids:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn key_that_url_libraries_rewrite_is_reached_by_its_second_form() {
+    let cluster = Cluster::start().await;
+    let router = cluster.router(1);
+    let address = format!("http://{}", router.address());
+    let curl = |arguments: &[&str]| {
+        let output = Command::new("curl").args(["-sS", "-f"]).args(arguments).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        output.stdout
+    };
+    for (key, form) in [(".", "Lg"), ("..", "Li4"), ("a/../b", "YS8uLi9i"), ("/.", "Ly4")] {
+        let url = format!("{address}/v1/kvb/{form}");
+        curl(&["-X", "PUT", "--data-binary", key, &url]);
+        assert_eq!(curl(&[&url]), key.as_bytes());
+        // It is the same key as in the first form, sent byte for byte.
+        assert_eq!(value_of(&router, key).await, key);
+        let got = run("roundtable", &["get", key, "--router", &address]).must_end_with(0);
+        assert_eq!(got.text(), key);
+        let place: serde_json::Value =
+            serde_json::from_slice(&curl(&[&format!("{address}/v1/cluster/whereb/{form}")])).unwrap();
+        assert_eq!(place["key"], key);
+        curl(&["-X", "DELETE", &url]);
+        router.read(key).send().await.must_be(404);
+    }
 }

@@ -9,7 +9,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -136,10 +136,13 @@ async fn answer(request: Request<Incoming>, keys: Keys) -> Result<Response<Full<
     if path == "/v1/kv" {
         return Ok(respond(200, None, listing(&keys, query).into()));
     }
-    let Some(key) = path.strip_prefix("/v1/kv/") else {
+    let key: Vec<u8> = if let Some(key) = path.strip_prefix("/v1/kv/") {
+        percent_encoding::percent_decode_str(key).collect()
+    } else if let Some(key) = path.strip_prefix("/v1/kvb/") {
+        URL_SAFE_NO_PAD.decode(key).unwrap()
+    } else {
         return Ok(problem(404, "no_such_route"));
     };
-    let key: Vec<u8> = percent_encoding::percent_decode_str(key).collect();
     let present = keys.get(&key).cloned();
     Ok(match parts.method {
         Method::GET => match present {

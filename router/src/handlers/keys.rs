@@ -51,7 +51,7 @@ pub(super) async fn read(
         Ok(Answer::State(register)) => Ok(*register),
         // A read has no client's key and makes no change.
         Ok(Answer::Settled(_) | Answer::KeyReused | Answer::Forgotten | Answer::NoRoom) => {
-            Err(Problem::new(Code::Timeout, "the read was not settled"))
+            Err(Problem::new(Code::Timeout, "the value could not be read: the read was not settled"))
         }
         Err(failure) => Err(read_problem(failure, cluster, partition, &replicas)),
     }
@@ -113,11 +113,12 @@ fn read_problem(
     partition: PartitionId,
     replicas: &ReplicaSet,
 ) -> Problem {
-    match failure {
+    let problem = match failure {
         // A read changes nothing, so it is never in doubt.
         Failure::Timeout | Failure::Unknown => Problem::new(Code::Timeout, Failure::Timeout.to_string()),
         other => refusal(other, cluster, partition, replicas),
-    }
+    };
+    problem.within("the value could not be read")
 }
 
 fn write_problem(

@@ -1,5 +1,7 @@
 //! What a request asks for: method, path, query and headers become one [`Endpoint`], or a problem.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method};
@@ -10,7 +12,7 @@ use crate::http::duration::{TIMEOUT_MS_MAX, TTL_MS_MAX, parse_millis};
 use crate::http::idempotency::IdempotencyKey;
 use crate::http::problem::{Code, Problem};
 use crate::http::query::{Query, decode_percent, shown};
-use crate::http::route::Route;
+use crate::http::route::{RawKey, Route};
 use crate::listing::ListRequest;
 
 /// One request, understood.
@@ -92,46 +94,57 @@ pub enum Action {
     },
 }
 
-/// An endpoint's name in metrics and logs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names of the endpoints")]
-pub enum EndpointName {
-    Get,
-    Put,
-    Delete,
-    Increment,
-    Touch,
-    List,
-    Count,
-    DeleteRange,
-    Livez,
-    Readyz,
-    Metrics,
-    Cluster,
-    Where,
-    /// Refused before it was understood.
-    Other,
+macro_rules! endpoint_names {
+    ($($name:ident = $text:literal;)*) => {
+        /// An endpoint's name in metrics and logs.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "the names of the endpoints")]
+        pub enum EndpointName {
+            $($name,)*
+            /// Refused before it was understood.
+            Other,
+        }
+
+        impl EndpointName {
+            /// Every endpoint.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)* Self::Other];
+
+            /// The text.
+            #[must_use]
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => $text,)*
+                    Self::Other => "other",
+                }
+            }
+        }
+    };
+}
+
+endpoint_names! {
+    Get = "get";
+    Put = "put";
+    Delete = "delete";
+    Increment = "increment";
+    Touch = "touch";
+    List = "list";
+    Count = "count";
+    DeleteRange = "delete_range";
+    Livez = "livez";
+    Readyz = "readyz";
+    Metrics = "metrics";
+    Cluster = "cluster";
+    Where = "where";
 }
 
 impl EndpointName {
-    /// The text.
+    /// Whether its answers tell of keys and values, and not of the router and its cluster.
     #[must_use]
-    pub fn as_str(self) -> &'static str {
+    pub fn is_of_keys(self) -> bool {
         match self {
-            Self::Get => "get",
-            Self::Put => "put",
-            Self::Delete => "delete",
-            Self::Increment => "increment",
-            Self::Touch => "touch",
-            Self::List => "list",
-            Self::Count => "count",
-            Self::DeleteRange => "delete_range",
-            Self::Livez => "livez",
-            Self::Readyz => "readyz",
-            Self::Metrics => "metrics",
-            Self::Cluster => "cluster",
-            Self::Where => "where",
-            Self::Other => "other",
+            Self::Get | Self::Put | Self::Delete | Self::Increment | Self::Touch => true,
+            Self::List | Self::Count | Self::DeleteRange => true,
+            Self::Livez | Self::Readyz | Self::Metrics | Self::Cluster | Self::Where | Self::Other => false,
         }
     }
 }
@@ -170,7 +183,7 @@ impl Endpoint {
             return Err(Problem::new(Code::MethodNotAllowed, detail).with_allow(allow));
         }
         match route {
-            Route::Key(raw) => key_endpoint(method, parse_key(raw)?, parts),
+            Route::Key(raw) => key_endpoint(method, parse_key(*raw)?, parts),
             Route::List if *method == Method::DELETE => {
                 Ok(Self::DeleteRange(ListRequest::parse_removal(query, &parts.headers)?))
             }
@@ -178,7 +191,7 @@ impl Endpoint {
                 let request = ListRequest::parse(query, &parts.headers)?;
                 Ok(if request.count { Self::Count(request) } else { Self::List(request) })
             }
-            Route::Where(raw) => without_query(query, Self::Where(parse_key(raw)?)),
+            Route::Where(raw) => without_query(query, Self::Where(parse_key(*raw)?)),
             Route::Livez => without_query(query, Self::Livez),
             Route::Readyz => without_query(query, Self::Readyz),
             Route::Metrics => without_query(query, Self::Metrics),
@@ -195,14 +208,18 @@ fn without_query(query: Option<&str>, endpoint: Endpoint) -> Result<Endpoint, Pr
     Query::parse(query, &[]).map(|_| endpoint)
 }
 
-/// Percent-decodes a key.
-fn parse_key(raw: &str) -> Result<Key, Problem> {
-    let bytes = decode_percent(raw.as_bytes()).ok_or_else(|| {
-        Problem::new(
-            Code::BadKey,
-            format!("the key has a '%' without two hexadecimal digits after it: {}", shown(raw)),
-        )
-    })?;
+/// Decodes a key.
+fn parse_key(raw: RawKey<'_>) -> Result<Key, Problem> {
+    let bytes = match raw {
+        RawKey::Percent(raw) => decode_percent(raw.as_bytes()).ok_or_else(|| {
+            let found = shown(raw);
+            format!("the key has a '%' without two hexadecimal digits after it: {found}")
+        }),
+        RawKey::Base64(raw) => URL_SAFE_NO_PAD.decode(raw).map_err(|error| {
+            format!("the key is {}: {error}; base64url without padding is accepted here", shown(raw))
+        }),
+    };
+    let bytes = bytes.map_err(|detail| Problem::new(Code::BadKey, detail))?;
     Key::new(bytes).map_err(|error| match error {
         KeyError::Empty => Problem::new(Code::BadKey, error.to_string()),
         KeyError::TooLong(_) => {

@@ -1,5 +1,6 @@
 //! The HTTP side: a request is parsed into an [`Endpoint`], handled, and answered; errors are made in one place.
 
+mod bare;
 mod body;
 mod conditions;
 pub(crate) mod duration;
@@ -21,7 +22,7 @@ pub use endpoint::{Action, Endpoint, EndpointName, Get, Write};
 pub use fingerprint::fingerprint;
 pub use idempotency::IdempotencyKey;
 pub use problem::{Code, KnownOutcome, Problem};
-pub use route::Route;
+pub use route::{RawKey, Route};
 pub use server::Server;
 pub use service::serve;
 pub use stream::{LineSink, LineStream, line_stream};

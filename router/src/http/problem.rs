@@ -176,6 +176,12 @@ impl Problem {
         }
     }
 
+    /// Puts before the words what could not be done.
+    #[must_use]
+    pub fn within(self, what: &str) -> Self {
+        Self { detail: format!("{what}: {}", self.detail), ..self }
+    }
+
     /// Names the limit that was exceeded.
     #[must_use]
     pub fn with_limit(self, limit: u64) -> Self {

@@ -7,6 +7,7 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Response, StatusCode};
 use roundtable_consensus::{Outcome, Register, Version};
 
+use crate::http::endpoint::EndpointName;
 use crate::http::problem::{Code, Problem};
 
 /// When the value ends, in unix milliseconds.
@@ -15,6 +16,22 @@ pub(crate) const EXPIRES: HeaderName = HeaderName::from_static("roundtable-expir
 pub(crate) const CONSISTENCY: HeaderName = HeaderName::from_static("roundtable-consistency");
 /// The request's name in logs.
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("roundtable-request-id");
+
+/// May be kept, and must be asked about before each use. Nobody on the way may encode it anew: its ETag would change.
+const REVALIDATE: HeaderValue = HeaderValue::from_static("no-cache, no-transform");
+/// Good for this moment and this client.
+const NEVER_STORE: HeaderValue = HeaderValue::from_static("no-store, no-transform");
+
+/// Sets what every answer has: the request's name, and what caches and proxies may do with it. `endpoint` is `None`
+/// for a problem.
+pub(super) fn complete(headers: &mut HeaderMap, request_id: &str, endpoint: Option<EndpointName>) {
+    set_header(headers, REQUEST_ID, request_id);
+    let cache_control = match endpoint {
+        Some(endpoint) if endpoint.is_of_keys() => REVALIDATE,
+        Some(_) | None => NEVER_STORE,
+    };
+    headers.insert(header::CACHE_CONTROL, cache_control);
+}
 
 /// A version as an entity tag.
 #[must_use]

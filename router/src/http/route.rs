@@ -1,10 +1,19 @@
 //! Where a path leads.
 
+/// A key as it stands in a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RawKey<'a> {
+    /// Percent-encoded, with slashes that may stand for themselves.
+    Percent(&'a str),
+    /// In base64url without padding: the form for keys that a URL library would rewrite.
+    Base64(&'a str),
+}
+
 /// A path, told apart before anything else of the request is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route<'a> {
-    /// `/v1/kv/{key}`, the key as it stands in the path.
-    Key(&'a str),
+    /// `/v1/kv/{key}` or `/v1/kvb/{key}`.
+    Key(RawKey<'a>),
     /// `/v1/kv`.
     List,
     /// `/livez`.
@@ -15,8 +24,8 @@ pub enum Route<'a> {
     Metrics,
     /// `/v1/cluster`.
     Cluster,
-    /// `/v1/cluster/where/{key}`, the key as it stands in the path.
-    Where(&'a str),
+    /// `/v1/cluster/where/{key}` or `/v1/cluster/whereb/{key}`.
+    Where(RawKey<'a>),
     /// Anything else.
     Unknown,
 }
@@ -25,10 +34,10 @@ impl<'a> Route<'a> {
     /// The route of a path.
     #[must_use]
     pub fn of(path: &'a str) -> Self {
-        if let Some(key) = path.strip_prefix("/v1/kv/") {
+        if let Some(key) = raw_key(path, "/v1/kv") {
             return Self::Key(key);
         }
-        if let Some(key) = path.strip_prefix("/v1/cluster/where/") {
+        if let Some(key) = raw_key(path, "/v1/cluster/where") {
             return Self::Where(key);
         }
         match path {
@@ -57,4 +66,11 @@ impl<'a> Route<'a> {
     pub fn is_for_operators(&self) -> bool {
         matches!(self, Self::Livez | Self::Readyz | Self::Metrics | Self::Cluster)
     }
+}
+
+/// The key behind one of the two forms of a path.
+fn raw_key<'a>(path: &'a str, prefix: &str) -> Option<RawKey<'a>> {
+    let rest = path.strip_prefix(prefix)?;
+    let percent = rest.strip_prefix('/').map(RawKey::Percent);
+    percent.or_else(|| rest.strip_prefix("b/").map(RawKey::Base64))
 }

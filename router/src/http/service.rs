@@ -17,16 +17,16 @@ use crate::handlers::{self, Reply};
 use crate::http::body::{read_value, refuse_body};
 use crate::http::endpoint::{Action, Endpoint, EndpointName};
 use crate::http::problem::{Code, Problem};
-use crate::http::reply::{REQUEST_ID, set_header};
+use crate::http::reply::complete;
 use crate::http::request_id::request_id;
 use crate::http::route::Route;
 use crate::http::stream::LineStream;
 
 /// The longest path and query in bytes: a key of 4096 bytes, all of them escaped, and its parameters.
-const URI_BYTES_MAX: usize = 20 << 10;
-/// Headers of a request at most, and their bytes. More than a hundred never get here: hyper answers those with a bare
-/// 431, and room for more would be made anew for each request.
-const HEADERS_MAX: usize = 64;
+pub(super) const URI_BYTES_MAX: usize = 20 << 10;
+/// Headers of a request at most, and their bytes. More than a hundred never get here: hyper reads no more, and room
+/// for more would be made anew for each request.
+pub(super) const HEADERS_MAX: usize = 64;
 const HEADER_BYTES_MAX: usize = 32 << 10;
 
 /// The body of an answer.
@@ -46,7 +46,7 @@ pub async fn serve(app: Arc<App>, request: Request<Incoming>) -> Response<Answer
         Ok(Reply::Stream(response)) => (None, response.map(Either::Right)),
         Err(problem) => (Some(problem.code()), whole(problem.to_response(&request_id), is_head)),
     };
-    set_header(response.headers_mut(), REQUEST_ID, &request_id);
+    complete(response.headers_mut(), &request_id, code.is_none().then_some(name));
     let (status, took) = (response.status().as_u16(), started.elapsed());
     app.metrics().observe_request(name, status, took);
     let code = code.map(Code::as_str);
@@ -75,7 +75,7 @@ async fn answer(
             handlers::write(app, &cluster, write, value.bytes).await
         }
         endpoint => {
-            refuse_body(body).await?;
+            refuse_body(app, body).await?;
             handlers::handle(app, endpoint, parts.method == Method::HEAD, admission).await
         }
     }

@@ -41,6 +41,26 @@ fn key_is_all_that_follows_percent_decoded() {
 }
 
 #[test]
+fn key_in_base64url_is_the_same_key_on_every_request() {
+    let table: [(&str, &[u8]); 5] =
+        [("Lg", b"."), ("Li4", b".."), ("YS8uLi9i", b"a/../b"), ("AP8", b"\0\xff"), ("-_8", b"\xfb\xff")];
+    for (text, key) in table {
+        let Ok(Endpoint::Get(get)) = parse("GET", &format!("/v1/kvb/{text}"), &[]) else { panic!("{text}") };
+        assert_eq!(get.key.as_bytes(), key, "{text}");
+        for (method, query) in [("PUT", ""), ("DELETE", ""), ("POST", "?op=increment&by=1")] {
+            assert_eq!(written(method, &format!("/v1/kvb/{text}{query}"), &[]).key.as_bytes(), key);
+        }
+        let place = parse("GET", &format!("/v1/cluster/whereb/{text}"), &[]);
+        assert_eq!(place, Ok(Endpoint::Where(get.key)));
+    }
+    for text in ["", "Li4=", "L", "a/b", "%4c", "Lh"] {
+        assert_eq!(code("GET", &format!("/v1/kvb/{text}"), &[]), "bad_key", "{text}");
+    }
+    let long = URL_SAFE_NO_PAD.encode(vec![b'k'; 4097]);
+    assert_eq!(code("GET", &format!("/v1/kvb/{long}"), &[]), "key_too_long");
+}
+
+#[test]
 fn bad_keys_are_refused_by_kind() {
     let whole = format!("/v1/kv/{}", "a".repeat(4096));
     assert!(parse("GET", &whole, &[]).is_ok());
@@ -60,6 +80,8 @@ fn methods_and_paths_are_told_apart() {
         ("PUT", "/livez", "method_not_allowed"),
         ("GET", "/", "no_such_route"),
         ("PUT", "/v1/kvx/a", "no_such_route"),
+        ("PUT", "/v1/kvb", "no_such_route"),
+        ("GET", "/v1/kvbx/a", "no_such_route"),
         ("GET", "/v1/batch", "no_such_route"),
         ("GET", "/v1/cluster/", "no_such_route"),
     ] {
