@@ -75,7 +75,7 @@ async fn every_answer_says_what_caches_and_proxies_may_do() {
 async fn what_is_no_request_is_answered_with_problem_details() {
     let cluster = TestCluster::start("idle_timeout = \"300ms\"\n").await;
     let many = format!("GET /livez HTTP/1.1\r\nhost: r\r\n{}\r\n", "x-many: y\r\n".repeat(150));
-    let large = format!("GET /livez HTTP/1.1\r\nhost: r\r\nx-large: {}\r\n\r\n", "x".repeat(200_000));
+    let large = format!("GET /livez HTTP/1.1\r\nhost: r\r\nx-large: {}\r\n\r\n", "x".repeat(1 << 20));
     let address = format!("GET /v1/kv/{} HTTP/1.1\r\nhost: r\r\n\r\n", "a".repeat(100_000));
     for (request, status, code, limit) in [
         (many.as_str(), 431, "headers_too_large", Some(64)),
