@@ -53,7 +53,7 @@ impl Acceptor {
                     return stream;
                 }
                 Err(error) if is_of_the_connection(&error) => {
-                    debug!(%error, "connection lost before it was accepted")
+                    debug!(%error, "connection lost before it was accepted");
                 }
                 Err(error) => {
                     if self.failures.failed(Instant::now(), &error) {
