@@ -1,5 +1,7 @@
 //! A router's limits: what is beyond them is refused by name and never applied, and the rest goes on.
 
+#![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
+
 use std::time::Duration;
 
 use roundtable_tests::{Cluster, Layout, Process, Raw, eventually};
