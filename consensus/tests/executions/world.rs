@@ -57,7 +57,7 @@ impl World {
         self.frozen.insert(node);
         for router in 0..self.routers.len() {
             self.router(router, |coordinator, now, out| {
-                coordinator.on_health(now, node, Reach::Doubtful, out)
+                coordinator.on_health(now, node, Reach::Doubtful, out);
             });
         }
     }
