@@ -5,7 +5,8 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 
-use roundtable_consensus::{Configuration, Epoch, Member, NodeId};
+pub use roundtable_consensus::{Configuration, Member};
+use roundtable_consensus::{Epoch, NodeId};
 use toml::de::DeValue;
 
 use crate::document::{self, Entry, Lines, Section};

@@ -1,7 +1,9 @@
 //! Keys, ring, wire bodies, configuration and telemetry shared by Roundtable's binaries.
 
 pub mod cluster_file;
+pub mod command_line;
 mod document;
+pub mod files;
 pub mod limits;
 pub mod listen;
 pub mod placement;

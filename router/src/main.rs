@@ -5,10 +5,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context;
-use clap::Parser;
 use roundtable_common::settings::Settings;
 use roundtable_common::stop::{self, StopArgs};
-use roundtable_common::{cluster_file, limits, listen, telemetry};
+use roundtable_common::{cluster_file, command_line, limits, listen, telemetry};
 use roundtable_consensus::Configuration;
 use roundtable_router::app::App;
 use roundtable_router::cli::Cli;
@@ -24,7 +23,7 @@ use tracing::{info, warn};
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(command_line::parse::<Cli>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error that is closed leaves nobody to tell.

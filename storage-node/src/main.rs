@@ -4,9 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Parser;
 use roundtable_common::settings::Settings;
-use roundtable_common::{cluster_file, limits, stop, telemetry};
+use roundtable_common::{cluster_file, command_line, limits, stop, telemetry};
 use roundtable_node::cli::Cli;
 use roundtable_node::config::{Config, VARIABLE_PREFIX};
 use roundtable_node::run::{Running, Start};
@@ -20,7 +19,7 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 static ALLOCATOR: Jemalloc = Jemalloc;
 
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    match run(command_line::parse::<Cli>()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Logging may not be set up, and an operator looks at the last line.

@@ -40,6 +40,12 @@ impl HostPort {
         self.port
     }
 
+    /// The same host with another port.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        Self { host: self.host.clone(), port }
+    }
+
     /// Parses an address to listen on: port 0, "any free port", is accepted too.
     ///
     /// # Errors

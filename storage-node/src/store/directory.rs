@@ -4,6 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
+use roundtable_common::files;
+
 use super::identity;
 
 const LOCK_NAME: &str = "LOCK";
@@ -95,7 +97,7 @@ impl Directory {
 /// Makes the directory and those above it, so that a power cut after the node joined its cluster leaves them there.
 fn make_durably(path: &Path) -> io::Result<()> {
     let missing: Vec<&Path> = path.ancestors().take_while(|ancestor| !ancestor.exists()).collect();
-    fs::create_dir_all(path)?;
+    files::make_private_directory(path)?;
     for made in missing {
         // A relative path's last ancestor is the empty one: the working directory.
         let parent = made.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -163,6 +165,17 @@ fn take_lock(directory: &Path) -> Result<File, DirectoryError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn new_directory_is_for_its_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("above/data");
+        drop(Directory::take(&path).unwrap());
+        for made in [&path, &dir.path().join("above")] {
+            assert_eq!(fs::metadata(made).unwrap().permissions().mode() & 0o777, 0o700);
+        }
+    }
 
     #[test]
     fn directory_held_twice_names_the_holder() {

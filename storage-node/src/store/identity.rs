@@ -3,10 +3,11 @@
 //! It is written once, after the database holds the same storage id durably. So a directory with an identity and
 //! without a database has lost its data, and a node refuses to start on it.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use roundtable_common::files;
 use roundtable_consensus::StorageId;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -77,15 +78,7 @@ impl Identity {
     /// When the file system says no.
     pub fn write(self, directory: &Path) -> Result<(), IdentityError> {
         let path = directory.join(FILE_NAME);
-        let temporary = directory.join(format!("{FILE_NAME}.tmp"));
-        let written = (|| {
-            let mut file = File::create(&temporary)?;
-            file.write_all(&self.encode())?;
-            file.sync_all()?;
-            fs::rename(&temporary, &path)?;
-            File::open(directory)?.sync_all()
-        })();
-        written.map_err(|source| IdentityError::Io { path, source })
+        files::replace(&path, &self.encode()).map_err(|source| IdentityError::Io { path, source })
     }
 
     fn encode(self) -> Vec<u8> {
