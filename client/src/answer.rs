@@ -1,7 +1,7 @@
 //! What routers answer, and what calls make of it.
 
 use bytes::Bytes;
-use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName};
+use hyper::header::{CONTENT_TYPE, ETAG, HeaderMap, HeaderName, HeaderValue};
 
 use crate::error::{Cause, Error, Outcome};
 use crate::etag::ETag;
@@ -28,7 +28,7 @@ pub struct Entry {
     pub value: Bytes,
     /// Its version.
     pub etag: ETag,
-    /// Its content type, as it was written.
+    /// Its content type, as it was written; bytes that are not UTF-8 are replaced.
     pub content_type: String,
     /// When the key expires, in Unix milliseconds.
     pub expires_at_ms: Option<u64>,
@@ -55,10 +55,11 @@ pub struct Counter {
 impl Entry {
     /// Of the answer to a read that found the key.
     pub(crate) fn from_answer(router: &str, response: Response) -> Result<Self, Error> {
-        let content_type = text(&response.headers, &CONTENT_TYPE).unwrap_or("application/octet-stream");
+        let content_type = response.headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+        let content_type = String::from_utf8_lossy(content_type.unwrap_or(b"application/octet-stream"));
         Ok(Self {
             etag: etag(router, &response.headers, Outcome::NotApplied)?,
-            content_type: content_type.to_owned(),
+            content_type: content_type.into_owned(),
             expires_at_ms: text(&response.headers, &EXPIRES).and_then(|ms| ms.parse().ok()),
             value: response.body,
         })

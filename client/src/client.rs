@@ -77,7 +77,7 @@ impl Client {
             .condition(&put.condition)?
             .body(put.value);
         if let Some(content_type) = put.content_type {
-            call = call.header(CONTENT_TYPE, checked_content_type(content_type)?);
+            call = call.header(CONTENT_TYPE, checked_content_type(&content_type)?);
         }
         let (router, response) = self.engine.run(&call).await?;
         settled(&response)?;
@@ -262,11 +262,11 @@ fn refuse_absent(condition: &Condition) -> Result<(), RequestError> {
     if *condition == Condition::Absent { Err(RequestError::Condition) } else { Ok(()) }
 }
 
-fn checked_content_type(found: String) -> Result<HeaderValue, RequestError> {
-    let fits = (1..=255).contains(&found.len()) && found.bytes().all(|b| b.is_ascii_graphic() || b == b' ');
-    match HeaderValue::from_str(&found) {
-        Ok(value) if fits => Ok(value),
-        _ => Err(RequestError::ContentType { found }),
+fn checked_content_type(found: &[u8]) -> Result<HeaderValue, RequestError> {
+    match HeaderValue::from_bytes(found) {
+        // Blanks around a header's value are lost on the way.
+        Ok(value) if (1..=255).contains(&found.len()) && found.trim_ascii() == found => Ok(value),
+        _ => Err(RequestError::ContentType { found: String::from_utf8_lossy(found).into_owned() }),
     }
 }
 

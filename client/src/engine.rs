@@ -34,11 +34,11 @@ impl Engine {
         self.deadline
     }
 
-    /// Makes one attempt at the preferred router, and no other.
+    /// Makes one attempt of a read at the preferred router, and no other.
     pub(crate) async fn once(&self, call: &Call) -> Result<Response, Error> {
         let router = self.routers.address(self.routers.preferred());
         let answer = self.transport.attempt(router, call, self.attempt_timeout).await;
-        answer.map_err(|cause| Error::Unavailable { attempts: 1, cause })
+        answer.map_err(|cause| Error::Unavailable { attempts: 1, cause, is_write: false })
     }
 
     /// Makes attempts until one settles the call; the router that did, and its answer.

@@ -28,9 +28,9 @@ pub enum RequestError {
         length: usize,
     },
     /// A content type that a header cannot hold, or longer than 255 bytes.
-    #[error("{found:?} cannot be a content type: 1 to 255 visible ASCII characters and spaces")]
+    #[error("{found:?} cannot be a content type: 1 to 255 bytes without control characters")]
     ContentType {
-        /// What was given.
+        /// What was given; bytes that are not UTF-8 are replaced.
         found: String,
     },
     /// A condition that this operation does not offer.
@@ -100,12 +100,14 @@ pub enum Error {
     #[error("refused: {0}")]
     Refused(Box<Problem>),
     /// No attempt succeeded before the deadline, and none was applied.
-    #[error("not applied after {attempts} attempt(s): {cause}")]
+    #[error("{} after {attempts} attempt(s): {cause}", if *is_write { "not applied" } else { "no answer" })]
     Unavailable {
         /// How many attempts were made.
         attempts: u32,
         /// What the last one ran into.
         cause: Cause,
+        /// Whether the call was a write; a read changes nothing in any case.
+        is_write: bool,
     },
     /// At least one attempt may have been applied, and no definite answer came before the deadline.
     #[error("in doubt after {attempts} attempt(s), idempotency key {idempotency_key}: {cause}")]

@@ -21,6 +21,8 @@ pub struct Item {
     pub size: Option<u64>,
     /// The value, if values were asked for.
     pub value: Option<Bytes>,
+    /// The value's content type, if it has one and values were asked for.
+    pub content_type: Option<Bytes>,
 }
 
 /// An item that cannot be understood.
@@ -32,7 +34,7 @@ pub enum ItemError {
     /// A member that is not base64, or given in both forms, or in neither.
     #[error("an item's {member} must be given once, as text or as base64: {problem}")]
     Bytes {
-        /// `key` or `value`.
+        /// `key`, `value` or `content_type`.
         member: &'static str,
         /// What is wrong with it.
         problem: String,
@@ -52,6 +54,8 @@ pub(crate) struct RawItem {
     size: Option<u64>,
     value: Option<String>,
     value_b64: Option<String>,
+    content_type: Option<String>,
+    content_type_b64: Option<String>,
     status: Option<u16>,
 }
 
@@ -81,6 +85,7 @@ impl RawItem {
             expires_at_ms: self.expires,
             size: self.size,
             value: bytes_of("value", self.value, self.value_b64)?,
+            content_type: bytes_of("content_type", self.content_type, self.content_type_b64)?,
         })
     }
 }
@@ -112,8 +117,13 @@ mod tests {
         let item = Item::from_line(line).unwrap();
         assert_eq!((&item.key[..], item.value.as_deref()), (&b"a"[..], Some(&b"hi"[..])));
         assert_eq!((item.expires_at_ms, item.size), (Some(5), Some(2)));
-        let item = Item::from_line(br#"{"key_b64":"/wA=","etag":"01","value_b64":""}"#).unwrap();
+        assert_eq!(item.content_type, None);
+        let line = br#"{"key_b64":"/wA=","etag":"01","value_b64":"","content_type_b64":"/w=="}"#;
+        let item = Item::from_line(line).unwrap();
         assert_eq!((&item.key[..], item.value.as_deref()), (&b"\xff\0"[..], Some(&b""[..])));
+        assert_eq!(item.content_type.as_deref(), Some(&b"\xff"[..]));
+        let item = Item::from_line(br#"{"key":"a","etag":"01","content_type":"text/x"}"#).unwrap();
+        assert_eq!(item.content_type.as_deref(), Some(&b"text/x"[..]));
     }
 
     #[test]

@@ -122,7 +122,7 @@ impl RangeDelete {
     /// An attempt whose answer got lost may have deleted keys.
     fn not_opened(&self, error: Error) -> Stop {
         match error {
-            Error::Unavailable { attempts, cause } => {
+            Error::Unavailable { attempts, cause, .. } => {
                 Stop::Failed(Error::BrokenOff { deleted: self.deleted(), attempts, cause })
             }
             other => Stop::Failed(other),

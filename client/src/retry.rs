@@ -83,7 +83,7 @@ impl Attempts {
             Some(name) if self.in_doubt => {
                 Error::InDoubt { attempts: self.made, cause, idempotency_key: name.clone() }
             }
-            _ => Error::Unavailable { attempts: self.made, cause },
+            name => Error::Unavailable { attempts: self.made, cause, is_write: name.is_some() },
         }
     }
 
@@ -192,7 +192,17 @@ mod tests {
         let mut state = Attempts::new(None);
         assert!(matches!(state.judge("r", answer(504, "timeout")), Verdict::Again { .. }));
         let Verdict::Again { cause, .. } = state.judge("r", lost()) else { panic!("a retry") };
-        assert_eq!(state.give_up(cause).outcome(), Outcome::NotApplied);
+        let error = state.give_up(cause);
+        assert_eq!(error.outcome(), Outcome::NotApplied);
+        assert!(error.to_string().starts_with("no answer after 2 attempt(s)"), "{error}");
+    }
+
+    #[test]
+    fn write_that_reached_nobody_is_not_applied_and_says_so() {
+        let mut state = write();
+        let Verdict::Again { cause, .. } = state.judge("r", refused_connection()) else { panic!("a retry") };
+        let error = state.give_up(cause).to_string();
+        assert!(error.starts_with("not applied after 1 attempt(s)"), "{error}");
     }
 
     #[test]

@@ -98,7 +98,7 @@ impl Scanner {
             return Err(Error::Malformed { cause, outcome: Outcome::NotApplied });
         }
         if self.failing_since.get_or_insert_with(Instant::now).elapsed() >= self.engine.deadline() {
-            return Err(Error::Unavailable { attempts: self.failures, cause });
+            return Err(Error::Unavailable { attempts: self.failures, cause, is_write: false });
         }
         self.engine.turn_away_and_pause(self.failures).await;
         Ok(())

@@ -46,7 +46,7 @@ impl Ttl {
 #[derive(Debug, Clone)]
 pub struct Put {
     pub(crate) value: Bytes,
-    pub(crate) content_type: Option<String>,
+    pub(crate) content_type: Option<Bytes>,
     pub(crate) ttl: Option<Duration>,
     pub(crate) condition: Condition,
     pub(crate) idempotency_key: Option<IdempotencyKey>,
@@ -65,10 +65,10 @@ impl Put {
         }
     }
 
-    /// Keeps this content type with the value: at most 255 bytes.
+    /// Keeps this content type with the value: 1 to 255 bytes without control characters.
     #[must_use]
-    pub fn content_type(mut self, content_type: impl Into<String>) -> Self {
-        self.content_type = Some(content_type.into());
+    pub fn content_type(mut self, content_type: impl AsRef<[u8]>) -> Self {
+        self.content_type = Some(Bytes::copy_from_slice(content_type.as_ref()));
         self
     }
 

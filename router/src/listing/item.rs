@@ -21,6 +21,8 @@ pub struct Item {
     #[serde(skip_serializing_if = "Option::is_none")]
     content_type: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    content_type_b64: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     value: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     value_b64: Option<String>,
@@ -39,11 +41,19 @@ impl Item {
         };
         let told = value.filter(|_| with_value);
         let (value, value_b64) = told.map_or((None, None), |value| text_or_b64(&value.bytes));
-        let content_type = told
-            .map(|value| value.content_type.as_bytes())
-            .filter(|bytes| !bytes.is_empty())
-            .map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-        Some(Self { key, key_b64, etag, expires: register.expires_at, size, content_type, value, value_b64 })
+        let content_type = told.map(|value| value.content_type.as_bytes()).filter(|bytes| !bytes.is_empty());
+        let (content_type, content_type_b64) = content_type.map_or((None, None), text_or_b64);
+        Some(Self {
+            key,
+            key_b64,
+            etag,
+            expires: register.expires_at,
+            size,
+            content_type,
+            content_type_b64,
+            value,
+            value_b64,
+        })
     }
 
     /// About how many bytes its JSON has.
@@ -88,6 +98,16 @@ mod tests {
             serde_json::json!({"key_b64": "/w==", "etag": etag, "size": 2, "content_type": "text/x", "value_b64": "/gA="})
         );
         assert_eq!(json(b"k", b"v", false), serde_json::json!({"key": "k", "etag": etag, "size": 1}));
+    }
+
+    #[test]
+    fn media_type_that_is_not_text_keeps_its_bytes() {
+        let content_type = ContentType::new(&b"x/\xff"[..]).unwrap();
+        let value = Value { bytes: "v".into(), content_type };
+        let register = Register { content: Content::Live(value), ..Register::absent(Ballot::ZERO) };
+        let item = Item::new(&Key::new("k").unwrap(), &register, true).unwrap();
+        let json = serde_json::to_value(item).unwrap();
+        assert_eq!((&json["content_type"], &json["content_type_b64"]), (&().into(), &"eC//".into()));
     }
 
     #[test]
