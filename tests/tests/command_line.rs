@@ -1,6 +1,6 @@
 //! `roundtable` against a running cluster: what it prints and how it ends.
 
-use roundtable_tests::{Cluster, Finished, Http, run, run_with_input};
+use roundtable_tests::{Cluster, Finished, Http, program, run, run_with_input};
 
 fn roundtable(router: &Http, arguments: &[&str]) -> Finished {
     with_input(router, arguments, b"")
@@ -102,6 +102,60 @@ async fn status_and_where_tell_an_operator_what_is() {
         roundtable(&router, &["status"]).text().contains("down").then_some(())
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn backup_brings_back_bytes_content_types_and_expiries() {
+    let cluster = Cluster::start().await;
+    let router = cluster.router(1);
+    let text = "text/plain; charset=utf-8";
+    let _ = roundtable(&router, &["put", "plain", "1"]).must_end_with(0);
+    let _ = roundtable(&router, &["put", "text", "é\n", "--content-type", text]).must_end_with(0);
+    let _ = with_input(&router, &["put", "lease", "--ttl", "1h", "--content-type", "x/é"], b"\xff\0")
+        .must_end_with(0);
+    let _ = roundtable(&router, &["increment", "n", "--by", "7"]).must_end_with(0);
+    let expires = router.read("lease").send().await.must_be(200).expires().unwrap();
+    let backup = roundtable(&router, &["export"]).must_end_with(0).stdout;
+    for key in ["plain", "text", "lease", "n"] {
+        let _ = roundtable(&router, &["delete", key]).must_end_with(0);
+    }
+    assert!(roundtable(&router, &["list"]).must_end_with(0).stdout.is_empty());
+
+    let _ = with_input(&router, &["import"], &backup).must_end_with(0);
+    let again = router.read("text").send().await.must_be(200);
+    assert_eq!((again.header("content-type"), again.text().as_str()), (Some(text), "é\n"));
+    let again = router.read("lease").send().await.must_be(200);
+    assert_eq!(&again.body[..], b"\xff\0");
+    assert!(again.expires().unwrap().abs_diff(expires) < 30_000);
+    assert_eq!(roundtable(&router, &["increment", "n"]).must_end_with(0).text(), "8\n");
+    let _ = roundtable(&router, &["increment", "n", "--by", "-1"]).must_end_with(0);
+    let second = roundtable(&router, &["export"]).must_end_with(0).text();
+    let content_types = |backup: &str| {
+        let lines = backup.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        lines.map(|line| (line["key"].clone(), line["content_type"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(content_types(&second), content_types(&String::from_utf8(backup).unwrap()));
+}
+
+#[test]
+fn environment_variables_that_are_set_to_nothing_count_as_unset() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("cluster.toml");
+    let text = "version = 1\nreplication_factor = 1\n[[nodes]]\nid = \"n1\"\naddress = \"127.0.0.1:1\"\n";
+    std::fs::write(&file, text).unwrap();
+    for (name, variables, more) in [
+        (
+            "roundtable-node",
+            ["ROUNDTABLE_NODE_CONFIG", "ROUNDTABLE_NODE_SHARDS"],
+            &["--id", "n1", "--data-dir", "d"][..],
+        ),
+        ("roundtable-router", ["ROUNDTABLE_ROUTER_CONFIG", "ROUNDTABLE_ROUTER_LISTEN"], &[]),
+    ] {
+        let mut command = std::process::Command::new(program(name));
+        command.arg("--check").arg("--cluster").arg(&file).args(more);
+        let output = command.envs(variables.map(|variable| (variable, ""))).output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }
 
 #[test]

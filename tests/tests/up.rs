@@ -63,6 +63,34 @@ impl Drop for Up {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn up_listens_on_a_host_name_and_refuses_options_that_its_folder_contradicts() {
+    let mut up = Up::new();
+    let (_, port) = up.process.address().rsplit_once(':').unwrap();
+    let listen = format!("localhost:{port}");
+    up.process.set_flag("--listen", &listen);
+    up.process.start();
+    let ready = format!("Roundtable is ready at http://{listen}");
+    eventually("it is ready", async || up.process.log().contains(&ready).then_some(())).await;
+    assert!(up.process.terminate().success());
+
+    up.process.set_flag("--node-port", "22480");
+    up.process.start();
+    up.process
+        .must_refuse_to_start(&["--node-port 22480", "cluster.toml says that n1 listens on localhost:"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn up_with_settings_that_are_not_accepted_writes_nothing() {
+    let mut up = Up::new();
+    let settings = up.folder.path().join("node.toml");
+    std::fs::write(&settings, "no_such_setting = 1\n").unwrap();
+    up.process.set_flag("--node-config", &settings.display().to_string());
+    up.process.start();
+    up.process.must_refuse_to_start(&["n1 cannot start", "no_such_setting is unknown"]);
+    assert!(!up.folder.path().join("data").exists());
+}
+
 fn up_process(folder: &Path, listen: &str, node_port: &str, log: &str) -> Process {
     let data = folder.join("data").display().to_string();
     let arguments = ["up", "--data-dir", &data, "--listen", listen, "--node-port", node_port];
@@ -149,9 +177,6 @@ async fn up_with_a_port_in_use_names_it_and_leaves_nothing_behind() {
         let _listener = TcpListener::bind(&taken).unwrap();
         up.process.start();
         up.process.must_refuse_to_start(&[&taken]);
-        let file = up.folder.path().join("data/processes.json");
-        if file.exists() {
-            all_gone(&up.pids()).await;
-        }
+        assert!(!up.folder.path().join("data").exists(), "nothing was written");
     }
 }

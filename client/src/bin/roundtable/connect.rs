@@ -12,7 +12,7 @@ use crate::failure::Failure;
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Connection")]
 pub(crate) struct Routers {
-    /// A router's address; repeat it for more, which stand in for one another
+    /// A router's address; several, repeated or with commas between them, stand in for one another
     #[arg(
         long = "router",
         value_name = "URL",
@@ -20,14 +20,31 @@ pub(crate) struct Routers {
         value_delimiter = ',',
         default_value = "http://127.0.0.1:7400"
     )]
-    pub(crate) addresses: Vec<String>,
+    given: Vec<String>,
 }
 
 impl Routers {
+    /// The addresses as given. What is empty between, before and after commas is left out.
+    ///
+    /// # Errors
+    /// When nothing is left.
+    pub(crate) fn addresses(&self) -> Result<Vec<&str>, Failure> {
+        let addresses: Vec<&str> =
+            self.given.iter().map(|address| address.trim()).filter(|address| !address.is_empty()).collect();
+        if addresses.is_empty() {
+            return Err(Failure::Usage(
+                "--router (or ROUNDTABLE_ROUTERS) names no router; expected http://HOST:PORT, or several with commas \
+                 between them"
+                    .to_owned(),
+            ));
+        }
+        Ok(addresses)
+    }
+
     /// A client of all the routers, beginning with the first, whose calls try for this long.
     pub(crate) fn client(&self, timeout: Duration) -> Result<Client, Failure> {
         let builder = Client::builder().deadline(timeout).first_router(0);
-        Ok(self.addresses.iter().fold(builder, roundtable_client::ClientBuilder::router).build()?)
+        Ok(self.addresses()?.into_iter().fold(builder, roundtable_client::ClientBuilder::router).build()?)
     }
 }
 
@@ -53,5 +70,24 @@ impl Connect {
     pub(crate) fn client_of(&self, router: &str) -> Result<Client, Failure> {
         let builder = Client::builder().router(router).deadline(self.timeout);
         Ok(builder.attempt_timeout(self.timeout.min(Duration::from_secs(2))).build()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_elements_of_the_list_of_routers_are_left_out() {
+        let addresses = |given: &str| {
+            let routers = Routers { given: given.split(',').map(str::to_owned).collect() };
+            routers.addresses().map(|addresses| addresses.join(" ")).map_err(|error| error.to_string())
+        };
+        for given in ["http://a:1,http://b:2", "http://a:1,http://b:2,", ",http://a:1,, http://b:2 "] {
+            assert_eq!(addresses(given).as_deref(), Ok("http://a:1 http://b:2"), "{given}");
+        }
+        for given in ["", ",", " "] {
+            assert!(addresses(given).unwrap_err().contains("names no router"), "{given}");
+        }
     }
 }

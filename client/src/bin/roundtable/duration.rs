@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use roundtable_client::Ttl;
+
 /// Reads `500ms`, `30s`, `5m`, `12h`, `7d`; a bare number is seconds.
 ///
 /// # Errors
@@ -22,6 +24,17 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         Some(0) | None => Err(accepted()),
         Some(milliseconds) => Ok(Duration::from_millis(milliseconds)),
     }
+}
+
+/// Reads a time to live: a duration, or `none` for ever.
+///
+/// # Errors
+/// A sentence that says what is accepted.
+pub(crate) fn parse_ttl(text: &str) -> Result<Ttl, String> {
+    if text == "none" {
+        return Ok(Ttl::Never);
+    }
+    parse(text).map(Ttl::After).map_err(|accepted| format!("{accepted}; or \"none\""))
 }
 
 fn accepted() -> String {

@@ -14,6 +14,7 @@ pub(crate) enum Exit {
     InDoubt,
     Records,
     Process,
+    Interrupted,
 }
 
 /// The table under `--help`. A test compares it with the enum.
@@ -24,14 +25,15 @@ Exit codes:
   2  the command line is wrong
   3  the key does not exist
   4  the condition does not hold: --if-match, --create, --replace
-  5  not applied: the cluster did not answer in time; try again later
+  5  the cluster did not answer in time, and nothing was changed; try again later
   6  in doubt: the write may have been applied; the message says how to learn
   7  some records were not imported or exported; each was reported
-  8  a process of the local cluster ended or did not get ready";
+  8  a process of the local cluster ended or did not get ready
+  130  an import, an export or a measurement was ended by Ctrl-C or another signal";
 
 impl Exit {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Success,
         Self::Failure,
         Self::Usage,
@@ -41,6 +43,7 @@ impl Exit {
         Self::InDoubt,
         Self::Records,
         Self::Process,
+        Self::Interrupted,
     ];
 
     /// The number.
@@ -55,6 +58,8 @@ impl Exit {
             Self::InDoubt => 6,
             Self::Records => 7,
             Self::Process => 8,
+            // As shells show a process that Ctrl-C ended.
+            Self::Interrupted => 130,
         }
     }
 

@@ -40,6 +40,9 @@ pub(crate) enum Failure {
     /// Not every router is ready.
     #[error("{0}")]
     NotReady(String),
+    /// A signal came before everything was done.
+    #[error("{0}")]
+    Interrupted(String),
     /// A process of the local cluster.
     #[error("{0}")]
     Process(String),
@@ -71,6 +74,7 @@ impl Failure {
             Self::Client(Error::Unavailable { .. }) | Self::NotReady(_) => Exit::Unavailable,
             Self::Client(_) | Self::Io { .. } | Self::Other(_) => Exit::Failure,
             Self::Records { .. } => Exit::Records,
+            Self::Interrupted(_) => Exit::Interrupted,
             Self::Process(_) => Exit::Process,
         }
     }
@@ -99,7 +103,7 @@ mod tests {
         let in_doubt =
             Error::InDoubt { attempts: 1, cause: cause.clone(), idempotency_key: IdempotencyKey::generate() };
         let table = [
-            (Failure::Client(Error::Unavailable { attempts: 1, cause }), Exit::Unavailable),
+            (Failure::Client(Error::Unavailable { attempts: 1, cause, is_write: true }), Exit::Unavailable),
             (Failure::Client(in_doubt), Exit::InDoubt),
             (Failure::Client(Error::PreconditionFailed { current: None }), Exit::Condition),
             (Failure::NotFound("k".into()), Exit::NotFound),

@@ -9,18 +9,17 @@ mod exit;
 mod failure;
 mod json;
 mod output;
+mod signals;
 mod transfer;
 mod up;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = roundtable_common::command_line::parse::<Cli>();
     match run(cli.command) {
         Ok(()) => exit::Exit::Success.into(),
         Err(failure) => {
@@ -44,7 +43,7 @@ fn run(command: Command) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::io("starting the async runtime", error))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         match command {
             Command::Up(args) => up::run(args).await,
             Command::Get(args) => commands::get::run(args).await,
@@ -59,5 +58,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Where(args) => commands::locate::run(args).await,
             Command::Bench(_) | Command::NewKey | Command::Completions(_) => Ok(()),
         }
-    })
+    });
+    // A thread that waits for a pipe must not hold the process.
+    runtime.shutdown_background();
+    ended
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use roundtable_client::Consistency;
+use roundtable_common::files;
 
 use crate::connect::Connect;
 use crate::failure::Failure;
@@ -16,7 +17,7 @@ pub(crate) struct GetArgs {
     /// The key
     key: OsString,
 
-    /// Write the value to this file rather than to standard output
+    /// Write the value to this file rather than to standard output, whole or not at all; "-" is standard output
     #[arg(long, value_name = "PATH")]
     file: Option<PathBuf>,
 
@@ -47,10 +48,13 @@ pub(crate) async fn run(args: GetArgs) -> Result<(), Failure> {
         };
         return output::print_line(&line.value(&entry.value).line());
     }
-    match args.file {
+    match args.file.filter(|path| path.as_os_str() != "-") {
         None => output::print(&entry.value),
-        Some(path) => tokio::fs::write(&path, &entry.value)
-            .await
-            .map_err(|error| Failure::io(format!("writing {}", path.display()), error)),
+        Some(path) => tokio::task::spawn_blocking(move || {
+            files::replace(&path, &entry.value)
+                .map_err(|error| Failure::io(format!("writing {}", path.display()), error))
+        })
+        .await
+        .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())),
     }
 }

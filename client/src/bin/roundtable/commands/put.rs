@@ -24,7 +24,7 @@ pub(crate) struct PutArgs {
     /// The value; "-", or neither this nor --file: standard input, read to its end
     value: Option<OsString>,
 
-    /// Read the value from this file
+    /// Read the value from this file; "-" is standard input
     #[arg(long, value_name = "PATH", conflicts_with = "value")]
     file: Option<PathBuf>,
 
@@ -91,7 +91,7 @@ fn value(argument: Option<OsString>, file: Option<PathBuf>) -> Result<Bytes, Fai
     if let Some(argument) = argument.filter(|argument| argument != "-") {
         return Ok(argument.into_vec().into());
     }
-    if let Some(path) = file {
+    if let Some(path) = file.filter(|path| path.as_os_str() != "-") {
         let read = std::fs::read(&path);
         return read
             .map(Bytes::from)

@@ -40,7 +40,7 @@ struct Status {
 pub(crate) async fn run(args: StatusArgs) -> Result<(), Failure> {
     let mut routers = Vec::new();
     let mut cluster = None;
-    for address in &args.connect.routers.addresses {
+    for address in args.connect.routers.addresses()? {
         let client = args.connect.client_of(address)?;
         let readiness = client.readiness().await;
         let reached = readiness.is_ok();

@@ -18,7 +18,7 @@ pub(crate) struct TouchArgs {
     key: OsString,
 
     /// How long the key lives from now on (ms, s, m, h, d), or "none" for ever
-    #[arg(long, value_name = "DURATION", value_parser = parse_ttl)]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_ttl)]
     ttl: Ttl,
 
     /// Renew only if the key stands at this ETag
@@ -50,11 +50,4 @@ pub(crate) async fn run(args: TouchArgs) -> Result<(), Failure> {
         return output::print_line(&line.line());
     }
     output::print_line(etag.as_str())
-}
-
-fn parse_ttl(text: &str) -> Result<Ttl, String> {
-    if text == "none" {
-        return Ok(Ttl::Never);
-    }
-    duration::parse(text).map(Ttl::After).map_err(|accepted| format!("{accepted}; or \"none\""))
 }

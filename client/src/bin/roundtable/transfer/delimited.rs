@@ -4,6 +4,7 @@
 use bytes::Bytes;
 
 use crate::transfer::RecordError;
+use crate::transfer::kind::UTF8_MARK;
 
 /// How fields are separated and quoted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +21,7 @@ pub(crate) enum KeyColumn {
     /// The one with this number, counted from 1; the file has no header line.
     Number(usize),
     /// The one with this name in the header line.
-    Name(String),
+    Name(Bytes),
 }
 
 impl KeyColumn {
@@ -30,7 +31,7 @@ impl KeyColumn {
             Self::Number(number) => Some(*number),
             Self::Name(name) => {
                 let fields = dialect.fields(header?).ok()?;
-                fields.iter().position(|field| field == name.as_bytes()).map(|index| index + 1)
+                fields.iter().position(|field| field == name).map(|index| index + 1)
             }
         }
     }
@@ -46,6 +47,19 @@ enum Place {
     AfterQuote,
 }
 
+impl Place {
+    /// After a further byte.
+    fn after(self, dialect: Dialect, byte: u8) -> Self {
+        match (self, byte) {
+            (Self::FieldStart | Self::AfterQuote, b'"') if dialect.quoting => Self::Quoted,
+            (Self::Quoted, b'"') => Self::AfterQuote,
+            (Self::Quoted, _) => Self::Quoted,
+            (_, byte) if byte == dialect.delimiter => Self::FieldStart,
+            _ => Self::Plain,
+        }
+    }
+}
+
 /// Tells, line by line, where a record ends.
 #[derive(Debug, Default)]
 pub(crate) struct RecordEnd {
@@ -55,18 +69,7 @@ pub(crate) struct RecordEnd {
 impl RecordEnd {
     /// Takes in a further line. Whether the record is complete with it.
     pub(crate) fn after(&mut self, dialect: Dialect, line: &[u8]) -> bool {
-        if !dialect.quoting {
-            return true;
-        }
-        for &byte in line {
-            self.place = match (self.place, byte) {
-                (Place::FieldStart | Place::AfterQuote, b'"') => Place::Quoted,
-                (Place::Quoted, b'"') => Place::AfterQuote,
-                (Place::Quoted, _) => Place::Quoted,
-                (_, byte) if byte == dialect.delimiter => Place::FieldStart,
-                _ => Place::Plain,
-            };
-        }
+        self.place = line.iter().fold(self.place, |place, &byte| place.after(dialect, byte));
         let complete = self.place != Place::Quoted;
         if complete {
             self.place = Place::FieldStart;
@@ -79,6 +82,15 @@ impl Dialect {
     /// The fields of one record, without quotes. A carriage return at its very end belongs to the line end.
     pub(crate) fn fields(self, record: &[u8]) -> Result<csv::ByteRecord, RecordError> {
         let record = record.strip_suffix(b"\r").unwrap_or(record);
+        // The reader takes a byte order mark for the beginning of a file and drops it: one that belongs to the record is
+        // given to it twice.
+        let marked;
+        let record = if record.starts_with(UTF8_MARK) {
+            marked = [UTF8_MARK, record].concat();
+            &marked
+        } else {
+            record
+        };
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
@@ -91,6 +103,39 @@ impl Dialect {
         // Reading from memory cannot fail, and bytes need no encoding.
         let read = reader.read_byte_record(&mut fields).unwrap_or(false);
         if read { Ok(fields) } else { Err(RecordError::NotOneRecord) }
+    }
+
+    /// Where the delimiters of one record are, other than those in quotes.
+    pub(crate) fn delimiters(self, record: &[u8]) -> Vec<usize> {
+        let mut place = Place::default();
+        let mut delimiters = Vec::new();
+        for (at, &byte) in record.iter().enumerate() {
+            let is_quoted = place == Place::Quoted;
+            place = place.after(self, byte);
+            if byte == self.delimiter && !is_quoted {
+                delimiters.push(at);
+            }
+        }
+        delimiters
+    }
+
+    /// Appends a field, quoted if it must be. `false`, with part of it appended, if this dialect cannot hold it.
+    pub(crate) fn write_field(self, field: &[u8], out: &mut Vec<u8>) -> bool {
+        let breaks = |byte: &u8| *byte == self.delimiter || matches!(byte, b'\n' | b'\r');
+        if !self.quoting {
+            out.extend_from_slice(field);
+            return !field.iter().any(breaks);
+        }
+        if !field.iter().any(|byte| breaks(byte) || *byte == b'"') {
+            out.extend_from_slice(field);
+            return true;
+        }
+        out.push(b'"');
+        for &byte in field {
+            out.extend_from_slice(if byte == b'"' { b"\"\"" } else { std::slice::from_ref(&byte) });
+        }
+        out.push(b'"');
+        true
     }
 
     /// The key of one record: its field with this number from 1.
@@ -157,6 +202,7 @@ mod tests {
         assert_eq!(CSV.key(b",b", 1), Err(RecordError::EmptyKey));
         assert_eq!(CSV.key(b"a,b\r", 2).unwrap(), "b", "a carriage return belongs to the line end");
         assert_eq!(TSV.key(b"a\rb\tc", 1).unwrap(), "a\rb", "elsewhere it is a byte like any other");
+        assert_eq!(CSV.key("\u{feff}a,b".as_bytes(), 1).unwrap(), "\u{feff}a", "inside a file it is no mark");
     }
 
     #[test]

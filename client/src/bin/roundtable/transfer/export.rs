@@ -1,8 +1,9 @@
 //! `roundtable export`.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::ffi::OsString;
+use std::io::{self, Write as _};
+use std::os::unix::ffi::OsStringExt as _;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -13,29 +14,29 @@ use crate::connect::Routers;
 use crate::duration;
 use crate::failure::Failure;
 use crate::output;
+use crate::signals::Signals;
+use crate::transfer::attributes::{self, Attributes};
 use crate::transfer::format::{FormatArgs, Layout};
 use crate::transfer::progress::Progress;
+use crate::transfer::sink::Sink;
 use crate::transfer::tally::Tally;
 use crate::transfer::{Record, RecordError, ndjson};
 
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// The file, put in place when it is complete; "-" is standard output
+    /// The file, put in place when it is complete (a pipe or a device is written to as it is); "-" is standard output
     #[arg(default_value = "-")]
     file: PathBuf,
 
-    #[command(flatten)]
-    format: FormatArgs,
-
-    /// Only keys from this one on, prefix included
+    /// Only keys from this one on: a whole key, with the prefix
     #[arg(long, value_name = "KEY")]
-    start: Option<String>,
+    start: Option<OsString>,
 
-    /// Only keys before this one, prefix included
+    /// Only keys before this one: a whole key, with the prefix
     #[arg(long, value_name = "KEY")]
-    end: Option<String>,
+    end: Option<OsString>,
 
-    /// Stop at the first key that cannot be written in this format
+    /// Stop at the first key that cannot be written in this format; the file is then left as it was
     #[arg(long)]
     stop_on_error: bool,
 
@@ -48,60 +49,88 @@ pub(crate) struct ExportArgs {
     timeout: Duration,
 
     #[command(flatten)]
+    format: FormatArgs,
+
+    #[command(flatten)]
     routers: Routers,
 }
 
 pub(crate) async fn run(args: ExportArgs) -> Result<(), Failure> {
     let client = args.routers.client(args.timeout)?;
-    let lines = Lines::prepare(&args.format, &client).await?;
-    let mut listing = Listing::new().values(true).prefix(args.format.key_prefix.clone());
-    if let Some(start) = &args.start {
-        listing = listing.start(start.clone());
+    let mut signals = Signals::listen()?;
+    let mut listing = Listing::new().values(true).prefix(args.format.key_prefix());
+    if let Some(start) = args.start {
+        listing = listing.start(start.into_vec());
     }
-    if let Some(end) = &args.end {
-        listing = listing.end(end.clone());
+    if let Some(end) = args.end {
+        listing = listing.end(end.into_vec());
     }
-    let mut sink = Sink::open(&args.file)?;
     let begun = Instant::now();
-    let mut tally = write_all(client.scan(listing), lines, &mut sink, args.stop_on_error).await?;
-    tally.seconds = begun.elapsed().as_secs_f64();
-    let to_stdout = sink.partial.is_none();
-    sink.finish(&args.file)?;
-    report(&tally, args.json, to_stdout)?;
-    match tally.failed {
+    let mut export = Export { tally: Tally::default(), bare: 0, stop_on_error: args.stop_on_error };
+    let writing = async {
+        let lines = Lines::prepare(&args.format, &client).await?;
+        let sink = Sink::open(&args.file).await?;
+        export.run(client.scan(listing), lines, sink).await
+    };
+    let ended = tokio::select! {
+        ended = writing => ended,
+        () = signals.next() => Err(Failure::Interrupted("interrupted: the export is not complete".to_owned())),
+    };
+    // Not of an export that failed before anything was written, nor of one whose reader went away.
+    if matches!(ended, Ok(()) | Err(Failure::Interrupted(_))) {
+        export.tally.seconds = begun.elapsed().as_secs_f64();
+        let to_stdout = args.file.as_os_str() == "-";
+        report(&export.tally, args.json, to_stdout)?;
+    }
+    if export.bare > 0 {
+        output::note(&format!(
+            "{} value(s) have a content type or an expiry, which this file does not carry; --attributes adds them",
+            export.bare
+        ));
+    }
+    ended?;
+    match export.tally.failed {
         0 => Ok(()),
-        failed => Err(Failure::Records { failed, total: tally.total() }),
+        failed => Err(Failure::Records { failed, total: export.tally.total() }),
     }
 }
 
-async fn write_all(
-    mut scanner: Scanner,
-    mut lines: Lines,
-    sink: &mut Sink,
+/// An export under way.
+struct Export {
+    tally: Tally,
+    /// Records written without the content type or the expiry that they have.
+    bare: u64,
     stop_on_error: bool,
-) -> Result<Tally, Failure> {
-    let progress = Progress::new(None);
-    let mut tally = Tally::default();
-    while let Some(item) = scanner.next().await? {
-        match lines.push(&item) {
-            Ok(false) => {}
-            Ok(true) => tally.count(item.value.as_ref().map_or(0, Bytes::len), Duration::ZERO),
-            Err(error) => {
-                tally.failed += 1;
-                progress.note(&format!("key {}: {error}", output::display(&item.key)));
-                if stop_on_error {
-                    break;
+}
+
+impl Export {
+    async fn run(&mut self, mut scanner: Scanner, mut lines: Lines, mut sink: Sink) -> Result<(), Failure> {
+        let progress = Progress::new(None);
+        while let Some(item) = scanner.next().await? {
+            match lines.push(&item) {
+                Ok(Pushed::Header) => {}
+                Ok(Pushed::Record { is_bare }) => {
+                    self.tally.count(item.value.as_ref().map_or(0, Bytes::len), Duration::ZERO);
+                    self.bare += u64::from(is_bare);
+                }
+                Err(error) => {
+                    self.tally.failed += 1;
+                    progress.note(&format!("key {}: {error}", output::display(&item.key)));
+                    if self.stop_on_error {
+                        progress.finish();
+                        return sink.leave_incomplete().await;
+                    }
                 }
             }
+            sink.write(&lines.buffer).await?;
+            lines.buffer.clear();
+            progress.show(sink.bytes(), &self.tally);
         }
-        sink.write(&lines.buffer)?;
-        lines.buffer.clear();
-        progress.show(sink.bytes, &tally);
+        // A header line alone is waiting still if there was no record.
+        sink.write(&lines.buffer).await?;
+        progress.finish();
+        sink.finish().await
     }
-    // A header line alone is waiting still if there was no record.
-    sink.write(&lines.buffer)?;
-    progress.finish();
-    Ok(tally)
 }
 
 fn report(tally: &Tally, json: bool, to_stdout: bool) -> Result<(), Failure> {
@@ -124,94 +153,79 @@ struct Lines {
     buffer: Vec<u8>,
 }
 
+/// What an item became.
+enum Pushed {
+    /// Nothing: the header line, which is written already.
+    Header,
+    /// A line.
+    Record {
+        /// Without the content type or the expiry that it has.
+        is_bare: bool,
+    },
+}
+
 impl Lines {
     /// Fetches the header line, if the format has one, and begins with it.
     async fn prepare(format: &FormatArgs, client: &Client) -> Result<Self, Failure> {
         let layout = format.layout()?;
-        let mut lines =
-            Self { layout, key_prefix: format.key_prefix.clone().into(), key_field: 1, buffer: Vec::new() };
-        let Layout::Delimited { dialect, key_column, header_key } = &lines.layout else { return Ok(lines) };
+        let mut lines = Self { layout, key_prefix: format.key_prefix(), key_field: 1, buffer: Vec::new() };
+        let Layout::Delimited { dialect, key_column, header_key, attributes } = &lines.layout else {
+            return Ok(lines);
+        };
         let header = match header_key {
             None => None,
-            Some(key) => {
-                let key = [&lines.key_prefix[..], key.as_bytes()].concat();
-                let entry = client.get(&key).await?.ok_or_else(|| {
-                    let key = output::display(&key);
-                    Failure::Other(format!(
-                        "no header line is stored at {key}; name its key with --header-key"
-                    ))
-                })?;
-                Some(entry.value)
-            }
+            Some(key) => Some(stored_header(client, &[&lines.key_prefix[..], &key[..]].concat()).await?),
         };
         let no_column = || {
             Failure::Other("the stored header line has no column with the name of --key-column".to_owned())
         };
         lines.key_field = key_column.number(*dialect, header.as_deref()).ok_or_else(no_column)?;
-        if let Some(header) = header {
-            lines.buffer.extend_from_slice(&header);
-            lines.buffer.push(b'\n');
+        match header {
+            Some(header) if *attributes => attributes::write_names(*dialect, &header, &mut lines.buffer)
+                .map_err(|error| Failure::Other(error.to_string()))?,
+            Some(header) => {
+                lines.buffer.extend_from_slice(&header);
+                lines.buffer.push(b'\n');
+            }
+            None => {}
         }
         Ok(lines)
     }
 
-    /// Appends an item's line to the buffer. Whether it is a record: the header line is none.
-    fn push(&mut self, item: &Item) -> Result<bool, RecordError> {
+    /// Appends an item's line to the buffer.
+    fn push(&mut self, item: &Item) -> Result<Pushed, RecordError> {
         let key = item.key.slice(self.key_prefix.len().min(item.key.len())..);
         let value = item.value.clone().ok_or(RecordError::NoValue)?;
         if key.is_empty() {
             return Err(RecordError::EmptyKey);
         }
+        let (content_type, expires_at_ms) = (item.content_type.clone(), item.expires_at_ms);
         match &self.layout {
             Layout::Ndjson => {
-                ndjson::write(&Record { key, value, expires_at_ms: item.expires_at_ms }, &mut self.buffer);
+                ndjson::write(&Record { key, value, content_type, expires_at_ms }, &mut self.buffer);
+                Ok(Pushed::Record { is_bare: false })
             }
-            Layout::Delimited { header_key: Some(header), .. } if header.as_bytes() == key => {
-                return Ok(false);
-            }
-            Layout::Delimited { dialect, .. } => {
+            Layout::Delimited { header_key: Some(header), .. } if *header == key => Ok(Pushed::Header),
+            Layout::Delimited { dialect, attributes, .. } => {
                 dialect.check(&key, &value, self.key_field)?;
-                self.buffer.extend_from_slice(&value);
-                self.buffer.push(b'\n');
+                let has_attributes = content_type.is_some() || expires_at_ms.is_some();
+                if *attributes {
+                    let attributes = Attributes { content_type, expires_at_ms };
+                    attributes::write(*dialect, &value, &attributes, &mut self.buffer)?;
+                } else {
+                    self.buffer.extend_from_slice(&value);
+                    self.buffer.push(b'\n');
+                }
+                Ok(Pushed::Record { is_bare: has_attributes && !attributes })
             }
         }
-        Ok(true)
     }
 }
 
-/// Where the export goes: a file beside the one asked for until it is complete, or standard output.
-struct Sink {
-    out: BufWriter<Box<dyn Write>>,
-    partial: Option<PathBuf>,
-    bytes: u64,
-}
-
-impl Sink {
-    fn open(path: &Path) -> Result<Self, Failure> {
-        let (out, partial): (Box<dyn Write>, _) = if path.as_os_str() == "-" {
-            (Box::new(io::stdout()), None)
-        } else {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".partial");
-            let partial = PathBuf::from(name);
-            let file = File::create(&partial)
-                .map_err(|error| Failure::io(format!("creating {}", partial.display()), error))?;
-            (Box::new(file), Some(partial))
-        };
-        Ok(Self { out: BufWriter::with_capacity(1 << 16, out), partial, bytes: 0 })
-    }
-
-    fn write(&mut self, line: &[u8]) -> Result<(), Failure> {
-        self.bytes += u64::try_from(line.len()).unwrap_or(0);
-        self.out.write_all(line).map_err(|error| Failure::io("writing the export", error))
-    }
-
-    fn finish(mut self, path: &Path) -> Result<(), Failure> {
-        self.out.flush().map_err(|error| Failure::io("writing the export", error))?;
-        match &self.partial {
-            None => Ok(()),
-            Some(partial) => fs::rename(partial, path)
-                .map_err(|error| Failure::io(format!("putting {} in place", path.display()), error)),
-        }
-    }
+async fn stored_header(client: &Client, key: &[u8]) -> Result<Bytes, Failure> {
+    let entry = client.get(key).await?.ok_or_else(|| {
+        let key = output::display(key);
+        Failure::Other(format!("no header line is stored at {key}; name its key with --header-key"))
+    })?;
+    Ok(entry.value)
 }

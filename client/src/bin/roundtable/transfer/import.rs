@@ -1,14 +1,17 @@
 //! `roundtable import`.
 
 use std::collections::HashSet;
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
+use std::os::unix::ffi::OsStringExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use clap::Args;
+use roundtable_client::Ttl;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
@@ -16,6 +19,7 @@ use crate::connect::Routers;
 use crate::duration;
 use crate::failure::Failure;
 use crate::output;
+use crate::signals::Signals;
 use crate::transfer::format::FormatArgs;
 use crate::transfer::progress::Progress;
 use crate::transfer::reader::{Entry, Located, ReadError, RecordReader};
@@ -25,14 +29,14 @@ use crate::transfer::tally::Tally;
 /// Records read ahead of the calls.
 const READ_AHEAD: usize = 256;
 
+/// How long records that are under way may take to end once a signal came.
+const GRACE: Duration = Duration::from_secs(5);
+
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
     /// The file; "-" is standard input
     #[arg(default_value = "-")]
     file: PathBuf,
-
-    #[command(flatten)]
-    format: FormatArgs,
 
     /// How many records are under way at once
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -42,13 +46,13 @@ pub(crate) struct ImportArgs {
     #[arg(long)]
     create: bool,
 
-    /// Let every key expire this long from its import (ms, s, m, h, d)
-    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
-    ttl: Option<Duration>,
+    /// Let every key expire this long from its import (ms, s, m, h, d), or never ("none"), whatever the file says
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse_ttl)]
+    ttl: Option<Ttl>,
 
-    /// Keep this content type with every value
+    /// Keep this content type with every value, whatever the file says
     #[arg(long, value_name = "TYPE")]
-    content_type: Option<String>,
+    content_type: Option<OsString>,
 
     /// Stop at the first record that fails; those under way are finished
     #[arg(long)]
@@ -63,6 +67,9 @@ pub(crate) struct ImportArgs {
     timeout: Duration,
 
     #[command(flatten)]
+    format: FormatArgs,
+
+    #[command(flatten)]
     routers: Routers,
 }
 
@@ -72,11 +79,13 @@ pub(crate) async fn run(args: ImportArgs) -> Result<(), Failure> {
     let reader = RecordReader::new(input, layout);
     let storing = Storing {
         client: args.routers.client(args.timeout)?,
-        key_prefix: args.format.key_prefix.into(),
+        key_prefix: args.format.key_prefix(),
         create: args.create,
         ttl: args.ttl,
-        content_type: args.content_type,
+        content_type: args.content_type.map(|text| text.into_vec().into()),
     };
+    // Only from here on: until then Ctrl-C has nothing to sum up.
+    let mut signals = Signals::listen()?;
     let mut import = Import {
         storing: Arc::new(storing),
         concurrency: usize::from(args.concurrency),
@@ -89,14 +98,33 @@ pub(crate) async fn run(args: ImportArgs) -> Result<(), Failure> {
         bytes_done: 0,
     };
     let begun = Instant::now();
-    let read = import.run(reader).await;
+    let (read, interrupted) = tokio::select! {
+        read = import.run(reader) => (read, false),
+        () = signals.next() => (Ok(()), true),
+    };
+    if interrupted {
+        import.end_early(&mut signals).await;
+    }
     if import.out_of_reach >= import.concurrency {
         import.progress.note("the cluster is out of reach: stopped; start the import again later");
     }
     import.tally.seconds = begun.elapsed().as_secs_f64();
     import.progress.finish();
-    report(&import.tally, args.json)?;
-    read.map_err(|error| Failure::Other(format!("{}: {error}", args.file.display())))?;
+    if args.json || read.is_ok() || import.tally.total() > 0 {
+        report(&import.tally, args.json)?;
+    }
+    let file =
+        if args.file.as_os_str() == "-" { "standard input".into() } else { args.file.display().to_string() };
+    read.map_err(|error| match error {
+        ReadError::Io(error) => Failure::io(format!("reading {file}"), error),
+        error => Failure::Other(format!("{file}: {error}")),
+    })?;
+    if interrupted {
+        return Err(Failure::Interrupted(
+            "interrupted: the file was not imported to its end; the same import can be started again"
+                .to_owned(),
+        ));
+    }
     match import.tally.failed {
         0 => Ok(()),
         failed => Err(Failure::Records { failed, total: import.tally.total() }),
@@ -162,11 +190,28 @@ impl Import {
         read
     }
 
+    /// Lets the records that are under way end, unless that takes too long or a further signal comes.
+    async fn end_early(&mut self, signals: &mut Signals) {
+        if !self.under_way.is_empty() {
+            self.progress
+                .note("interrupted: ending the records that are under way; Ctrl-C again stops at once");
+        }
+        tokio::select! {
+            () = async { while self.finish_one().await {} } => {}
+            () = signals.next() => {}
+            () = tokio::time::sleep(GRACE) => {}
+        }
+        self.tally.unfinished = u64::try_from(self.under_way.len()).unwrap_or(u64::MAX);
+    }
+
     async fn take(&mut self, located: Located) {
         let Located { line, offset, entry } = located;
         match entry {
             Entry::Blank => self.tally.skipped += 1,
-            Entry::Record(Err(error)) => self.failed(line, None, &error.to_string()),
+            Entry::Record(Err(error)) => {
+                let place = error.column().map_or(String::new(), |column| format!(", column {column}"));
+                self.failed(&format!("line {line}{place}"), None, &error.to_string());
+            }
             Entry::Record(Ok(record)) => {
                 while self.under_way.len() >= self.concurrency || self.busy.contains(&record.key) {
                     self.finish_one().await;
@@ -198,7 +243,7 @@ impl Import {
             Ok(false) => self.tally.skipped += 1,
             Err(error) => {
                 self.out_of_reach += usize::from(error.is_retryable());
-                self.failed(done.line, Some(&done.key), &error.to_string());
+                self.failed(&format!("line {}", done.line), Some(&done.key), &error.to_string());
             }
         }
         self.progress.show(self.bytes_done, &self.tally);
@@ -211,9 +256,9 @@ impl Import {
         (self.stop_on_error && self.tally.failed > 0) || self.out_of_reach >= self.concurrency
     }
 
-    fn failed(&mut self, line: u64, key: Option<&[u8]>, why: &str) {
+    fn failed(&mut self, place: &str, key: Option<&[u8]>, why: &str) {
         self.tally.failed += 1;
         let key = key.map_or_else(String::new, |key| format!(" key {}:", output::display(key)));
-        self.progress.note(&format!("line {line}:{key} {why}"));
+        self.progress.note(&format!("{place}:{key} {why}"));
     }
 }

@@ -1,12 +1,14 @@
 //! Records out of a file, with their line numbers.
 
-use std::io::{self, BufRead, Read as _};
+use std::io::{self, BufRead, Cursor, Read as _};
 
 use bytes::Bytes;
 
+use crate::transfer::attributes::Attributes;
 use crate::transfer::delimited::{Dialect, KeyColumn, RecordEnd};
 use crate::transfer::format::Layout;
-use crate::transfer::{Record, RecordError, ndjson};
+use crate::transfer::kind::{self, ForeignKind};
+use crate::transfer::{Record, RecordError, attributes, ndjson};
 
 /// The longest line or record: the largest value in base64 and its key.
 const RECORD_BYTES_MAX: usize = 32 << 20;
@@ -42,11 +44,17 @@ pub(crate) enum ReadError {
     NoColumn { name: String, header: String },
     #[error("the file is empty: a named key column needs a header line")]
     NoHeader,
+    #[error("the header line does not end with the fields content_type and expires, which --attributes adds")]
+    NoAttributes,
+    #[error("{0}")]
+    Foreign(ForeignKind),
 }
 
 /// Reads records one after the other.
 #[derive(Debug)]
 pub(crate) struct RecordReader<R> {
+    /// The first bytes, which tell what the file is; empty until something was read.
+    head: Cursor<Vec<u8>>,
     input: R,
     layout: Layout,
     /// The number of the key field once it is known.
@@ -54,12 +62,25 @@ pub(crate) struct RecordReader<R> {
     line: u64,
     offset: u64,
     buffer: Vec<u8>,
+    has_begun: bool,
+    /// Whether a record was seen: before it, a file of another form is recognised.
+    has_record: bool,
 }
 
 impl<R: BufRead> RecordReader<R> {
     /// Reads this input.
     pub(crate) fn new(input: R, layout: Layout) -> Self {
-        Self { input, layout, key_field: None, line: 0, offset: 0, buffer: Vec::new() }
+        Self {
+            head: Cursor::default(),
+            input,
+            layout,
+            key_field: None,
+            line: 0,
+            offset: 0,
+            buffer: Vec::new(),
+            has_begun: false,
+            has_record: false,
+        }
     }
 
     /// The next entry; `None` at the end of the file. A header line comes as the record of the header's key.
@@ -67,12 +88,42 @@ impl<R: BufRead> RecordReader<R> {
     /// # Errors
     /// When the file cannot be read on; what was read before stays good.
     pub(crate) fn next(&mut self) -> Result<Option<Located>, ReadError> {
-        match self.layout.clone() {
-            Layout::Ndjson => self.next_ndjson(),
-            Layout::Delimited { dialect, key_column, header_key } => {
-                self.next_delimited(dialect, &key_column, header_key)
-            }
+        if !self.has_begun {
+            self.begin()?;
         }
+        match &self.layout {
+            Layout::Ndjson => self.next_ndjson(),
+            Layout::Delimited { .. } => self.next_delimited(),
+        }
+    }
+
+    /// Looks at the first bytes, up to the first line end: more need not come for long. A byte order mark is no part of
+    /// the first record.
+    fn begin(&mut self) -> Result<(), ReadError> {
+        self.has_begun = true;
+        let head = self.head.get_mut();
+        while head.len() < kind::HEAD_BYTES && !head.contains(&b'\n') {
+            let read = match self.input.fill_buf() {
+                Ok(bytes) => bytes.get(..kind::HEAD_BYTES - head.len()).unwrap_or(bytes),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let length = read.len();
+            if length == 0 {
+                break;
+            }
+            head.extend_from_slice(read);
+            self.input.consume(length);
+        }
+        let is_json = matches!(self.layout, Layout::Ndjson);
+        if let Some(kind) = ForeignKind::of(head, is_json) {
+            return Err(ReadError::Foreign(kind));
+        }
+        if head.starts_with(kind::UTF8_MARK) {
+            head.drain(..kind::UTF8_MARK.len());
+            self.offset = kind::UTF8_MARK.len() as u64;
+        }
+        Ok(())
     }
 
     fn next_ndjson(&mut self) -> Result<Option<Located>, ReadError> {
@@ -81,17 +132,33 @@ impl<R: BufRead> RecordReader<R> {
             return Ok(None);
         }
         let line = self.line;
-        let text = self.buffer.trim_ascii();
-        let entry = if text.is_empty() { Entry::Blank } else { Entry::Record(ndjson::parse(text)) };
+        let text = self.json_line();
+        if text.trim_ascii().is_empty() {
+            return Ok(Some(Located { line, offset: self.offset, entry: Entry::Blank }));
+        }
+        if !self.has_record {
+            let (is_array, goes_on) = (text.trim_ascii().starts_with(b"["), ndjson::goes_on(text));
+            self.has_record = true;
+            if is_array {
+                return Err(ReadError::Foreign(kind::JSON_ARRAY));
+            }
+            if goes_on && self.has_more()? {
+                return Err(ReadError::Foreign(kind::JSON_DOCUMENT));
+            }
+        }
+        let entry = Entry::Record(ndjson::parse(self.json_line()));
         Ok(Some(Located { line, offset: self.offset, entry }))
     }
 
-    fn next_delimited(
-        &mut self,
-        dialect: Dialect,
-        key_column: &KeyColumn,
-        header_key: Option<String>,
-    ) -> Result<Option<Located>, ReadError> {
+    /// The line in the buffer, without its end. A byte order mark is passed over in every line: files that begin with one
+    /// may have been joined.
+    fn json_line(&self) -> &[u8] {
+        let line = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
+        line.strip_prefix(kind::UTF8_MARK).unwrap_or(line)
+    }
+
+    fn next_delimited(&mut self) -> Result<Option<Located>, ReadError> {
+        let Layout::Delimited { dialect, key_column, .. } = self.layout.clone() else { return Ok(None) };
         self.buffer.clear();
         let first = self.line + 1;
         let mut end = RecordEnd::default();
@@ -101,7 +168,7 @@ impl<R: BufRead> RecordReader<R> {
                 break;
             }
             if end.after(dialect, self.buffer.get(begin..).unwrap_or_default()) {
-                let entry = self.delimited_entry(dialect, key_column, header_key)?;
+                let entry = self.delimited_entry()?;
                 return Ok(Some(Located { line: first, offset: self.offset, entry }));
             }
         }
@@ -116,42 +183,56 @@ impl<R: BufRead> RecordReader<R> {
     }
 
     /// What the complete record in the buffer is.
-    fn delimited_entry(
-        &mut self,
-        dialect: Dialect,
-        key_column: &KeyColumn,
-        header_key: Option<String>,
-    ) -> Result<Entry, ReadError> {
+    fn delimited_entry(&mut self) -> Result<Entry, ReadError> {
+        let Layout::Delimited { dialect, key_column, header_key, attributes } = &self.layout else {
+            return Ok(Entry::Blank);
+        };
         let raw = self.buffer.strip_suffix(b"\n").unwrap_or(&self.buffer);
         if raw.trim_ascii_end().is_empty() && !raw.contains(&dialect.delimiter) {
             return Ok(Entry::Blank);
         }
-        let value = Bytes::copy_from_slice(raw);
         let Some(number) = self.key_field else {
-            self.key_field =
-                Some(key_column.number(dialect, Some(raw)).ok_or_else(|| no_column(key_column, raw))?);
-            return match header_key {
-                Some(key) => {
-                    let record = Record { key: key.into(), value, expires_at_ms: None };
-                    Ok(Entry::Record(Ok(record)))
+            let header = match (header_key, attributes) {
+                (Some(_), true) => {
+                    attributes::take_names_off(*dialect, raw).map_err(|_| ReadError::NoAttributes)?
                 }
-                None => self.delimited_entry(dialect, key_column, None),
+                _ => Bytes::copy_from_slice(raw),
+            };
+            let number = key_column.number(*dialect, Some(&header));
+            self.key_field = Some(number.ok_or_else(|| no_column(key_column, &header))?);
+            return match header_key {
+                Some(key) => Ok(Entry::Record(Ok(Record {
+                    key: key.clone(),
+                    value: header,
+                    content_type: None,
+                    expires_at_ms: None,
+                }))),
+                None => self.delimited_entry(),
             };
         };
-        let key = dialect.key(raw, number);
-        Ok(Entry::Record(key.and_then(|key| {
-            if header_key.is_some_and(|header| header.as_bytes() == key) {
-                return Err(RecordError::HeaderKey);
-            }
-            Ok(Record { key, value, expires_at_ms: None })
-        })))
+        let record = read_record(*dialect, number, *attributes, raw);
+        let is_header = |record: &Record| header_key.as_ref() == Some(&record.key);
+        Ok(Entry::Record(
+            record.and_then(
+                |record| {
+                    if is_header(&record) { Err(RecordError::HeaderKey) } else { Ok(record) }
+                },
+            ),
+        ))
+    }
+
+    /// Whether the file goes on.
+    fn has_more(&mut self) -> io::Result<bool> {
+        let unread = self.head.get_ref().len() as u64 > self.head.position();
+        Ok(unread || !self.input.fill_buf()?.is_empty())
     }
 
     /// Appends a line to the buffer. Whether there was one.
     fn read_line(&mut self) -> Result<bool, ReadError> {
         let room = (RECORD_BYTES_MAX + 1).saturating_sub(self.buffer.len());
         let room = u64::try_from(room).unwrap_or(u64::MAX);
-        let read = self.input.by_ref().take(room).read_until(b'\n', &mut self.buffer)?;
+        let read =
+            self.head.by_ref().chain(&mut self.input).take(room).read_until(b'\n', &mut self.buffer)?;
         self.offset += u64::try_from(read).unwrap_or(u64::MAX);
         if read > 0 {
             self.line += 1;
@@ -163,86 +244,30 @@ impl<R: BufRead> RecordReader<R> {
     }
 }
 
+/// The record that one line, or several with quoted line ends, holds.
+fn read_record(
+    dialect: Dialect,
+    key_field: usize,
+    has_attributes: bool,
+    raw: &[u8],
+) -> Result<Record, RecordError> {
+    let (value, attributes) = if has_attributes {
+        attributes::take_off(dialect, raw)?
+    } else {
+        (Bytes::copy_from_slice(raw), Attributes::default())
+    };
+    let key = dialect.key(&value, key_field)?;
+    let Attributes { content_type, expires_at_ms } = attributes;
+    Ok(Record { key, value, content_type, expires_at_ms })
+}
+
 fn no_column(key_column: &KeyColumn, header: &[u8]) -> ReadError {
     let name = match key_column {
-        KeyColumn::Name(name) => name.clone(),
+        KeyColumn::Name(name) => String::from_utf8_lossy(name).into_owned(),
         KeyColumn::Number(number) => number.to_string(),
     };
     ReadError::NoColumn { name, header: header.escape_ascii().to_string() }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn delimited(key_column: KeyColumn, quoting: bool) -> Layout {
-        let header_key = matches!(key_column, KeyColumn::Name(_)).then(|| "#header".to_owned());
-        Layout::Delimited { dialect: Dialect { delimiter: b';', quoting }, key_column, header_key }
-    }
-
-    /// Line number and key, error or blank of every entry.
-    fn entries(text: &str, layout: Layout) -> Vec<(u64, String)> {
-        let mut reader = RecordReader::new(text.as_bytes(), layout);
-        let mut entries = Vec::new();
-        while let Some(located) = reader.next().expect("readable") {
-            let entry = match located.entry {
-                Entry::Blank => "blank".to_owned(),
-                Entry::Record(Ok(record)) => {
-                    format!("{}={}", record.key.escape_ascii(), record.value.escape_ascii())
-                }
-                Entry::Record(Err(error)) => format!("error: {error}"),
-            };
-            entries.push((located.line, entry));
-        }
-        assert_eq!(reader.offset, text.len() as u64);
-        entries
-    }
-
-    #[test]
-    fn ndjson_lines_are_numbered_and_blank_ones_told() {
-        let text = "{\"key\":\"a\",\"value\":\"1\"}\n\n{\"key\":\"b\",\"value\":\"2\"}";
-        let expected = [(1, "a=1".to_owned()), (2, "blank".to_owned()), (3, "b=2".to_owned())];
-        assert_eq!(entries(text, Layout::Ndjson), expected);
-    }
-
-    #[test]
-    fn ndjson_line_that_is_no_record_does_not_end_the_file() {
-        let entries = entries("nonsense\n{\"key\":\"b\",\"value\":\"2\"}\n", Layout::Ndjson);
-        assert!(entries[0].1.starts_with("error: not a JSON object"), "{}", entries[0].1);
-        assert_eq!(entries[1], (2, "b=2".to_owned()));
-    }
-
-    #[test]
-    fn delimited_value_is_the_record_as_it_stands() {
-        let text = "0041;LATIN CAPITAL LETTER A;Lu\n0042;\"B;\nb\";x\r\n0043;C";
-        let expected = [
-            (1, "0041=0041;LATIN CAPITAL LETTER A;Lu".to_owned()),
-            (2, "0042=0042;\\\"B;\\nb\\\";x\\r".to_owned()),
-            (4, "0043=0043;C".to_owned()),
-        ];
-        assert_eq!(entries(text, delimited(KeyColumn::Number(1), true)), expected);
-    }
-
-    #[test]
-    fn delimited_header_names_the_key_and_is_stored() {
-        let text = "name;code\nalpha;a\n#;#header\n";
-        let entries = entries(text, delimited(KeyColumn::Name("code".into()), false));
-        assert_eq!(entries[0], (1, "#header=name;code".to_owned()));
-        assert_eq!(entries[1], (2, "a=alpha;a".to_owned()));
-        assert!(entries[2].1.contains("--header-key"), "{}", entries[2].1);
-    }
-
-    #[test]
-    fn delimited_file_without_the_named_column_is_refused() {
-        let layout = delimited(KeyColumn::Name("code".into()), false);
-        let mut reader = RecordReader::new(&b"name;size\n"[..], layout.clone());
-        assert!(matches!(reader.next(), Err(ReadError::NoColumn { .. })));
-        assert!(matches!(RecordReader::new(&b""[..], layout).next(), Err(ReadError::NoHeader)));
-    }
-
-    #[test]
-    fn delimited_record_with_an_open_quote_is_told_with_its_first_line() {
-        let entries = entries("a;1\nb;\"2\nc;3\n", delimited(KeyColumn::Number(1), true));
-        assert_eq!(entries[1], (2, "error: a quoted field has no end".to_owned()));
-    }
-}
+mod tests;

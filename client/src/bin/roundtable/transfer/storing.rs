@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
-use roundtable_client::{Client, Condition, Error, Put};
+use roundtable_client::{Client, Condition, Error, Put, Ttl};
 
 use crate::transfer::Record;
 
@@ -13,8 +13,10 @@ pub(crate) struct Storing {
     pub(crate) client: Client,
     pub(crate) key_prefix: Bytes,
     pub(crate) create: bool,
-    pub(crate) ttl: Option<Duration>,
-    pub(crate) content_type: Option<String>,
+    /// Goes before what the record says.
+    pub(crate) ttl: Option<Ttl>,
+    /// Goes before what the record says.
+    pub(crate) content_type: Option<Bytes>,
 }
 
 /// One record's end.
@@ -39,23 +41,26 @@ impl Storing {
 
     async fn put(&self, record: Record) -> Result<bool, Error> {
         let mut put = Put::new(record.value);
-        if let Some(expires_at_ms) = record.expires_at_ms {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            let left = Duration::from_millis(expires_at_ms).saturating_sub(now);
+        let ttl = self.ttl.or_else(|| record.expires_at_ms.map(|at| Ttl::After(time_until(at))));
+        if let Some(Ttl::After(left)) = ttl {
             if left.as_millis() == 0 {
                 return Ok(false);
             }
             put = put.ttl(left);
-        } else if let Some(ttl) = self.ttl {
-            put = put.ttl(ttl);
         }
         if self.create {
             put = put.condition(Condition::Absent);
         }
-        if let Some(content_type) = &self.content_type {
+        if let Some(content_type) = self.content_type.as_ref().or(record.content_type.as_ref()) {
             put = put.content_type(content_type);
         }
         let key = [&self.key_prefix[..], &record.key[..]].concat();
         self.client.put(key, put).await.map(|_written| true)
     }
+}
+
+/// How long it is until this Unix time in milliseconds; nothing if it is past.
+fn time_until(at_ms: u64) -> Duration {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Duration::from_millis(at_ms).saturating_sub(now)
 }

@@ -15,6 +15,8 @@ pub(crate) struct Tally {
     pub(crate) failed: u64,
     /// Records left out: blank lines, and records whose time to live is over.
     pub(crate) skipped: u64,
+    /// Records that were under way when a signal came: they may have been stored.
+    pub(crate) unfinished: u64,
     /// Bytes of the values done.
     pub(crate) value_bytes: u64,
     /// The slowest call, its repeats included, in milliseconds; zero for an export.
@@ -55,6 +57,9 @@ impl Tally {
         }
         if self.failed > 0 {
             text.push_str(&format!("; {} FAILED", self.failed));
+        }
+        if self.unfinished > 0 {
+            text.push_str(&format!("; {} in doubt, which were under way", self.unfinished));
         }
         text
     }

@@ -1,11 +1,13 @@
 //! One process of the cluster.
 
-use std::fs::{File, OpenOptions};
+use std::ffi::OsString;
+use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
+use roundtable_common::files;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child as Process, Command};
 
@@ -21,20 +23,32 @@ const STOP_MAX: Duration = Duration::from_secs(20);
 /// How much of a log's end is looked at for its last lines.
 const TAIL_BYTES: u64 = 8 << 10;
 
+/// How a process is started.
+#[derive(Debug)]
+pub(crate) struct Invocation {
+    pub(crate) program: PathBuf,
+    pub(crate) arguments: Vec<OsString>,
+}
+
 /// One process of the cluster, its log, and how to start it again.
 #[derive(Debug)]
 pub(crate) struct Child {
     pub(crate) member: Member,
-    program: PathBuf,
-    arguments: Vec<std::ffi::OsString>,
+    invocation: Invocation,
     log_file: PathBuf,
     process: Option<Process>,
 }
 
-impl Child {
-    /// Not yet started.
-    pub(crate) fn new(member: &Member, args: &UpArgs, binaries: &Binaries, layout: &Layout) -> Self {
-        let mut arguments: Vec<std::ffi::OsString> = vec!["--cluster".into(), layout.cluster_file().into()];
+impl Invocation {
+    /// Of this node or router, with this topology file.
+    pub(crate) fn new(
+        member: &Member,
+        args: &UpArgs,
+        binaries: &Binaries,
+        layout: &Layout,
+        cluster_file: &Path,
+    ) -> Self {
+        let mut arguments: Vec<OsString> = vec!["--cluster".into(), cluster_file.into()];
         let (program, config) = match member.role {
             Role::Node => {
                 arguments.extend(["--id".into(), member.id.clone().into()]);
@@ -42,7 +56,7 @@ impl Child {
                 (&binaries.node, &args.node_config)
             }
             Role::Router => {
-                arguments.extend(["--listen".into(), member.address.clone().into()]);
+                arguments.extend(["--listen".into(), member.address.to_string().into()]);
                 (&binaries.router, &args.router_config)
             }
         };
@@ -53,8 +67,16 @@ impl Child {
             arguments.push("--insecure-listen".into());
         }
         arguments.push("--stop-on-stdin-close".into());
+        Self { program: program.clone(), arguments }
+    }
+}
+
+impl Child {
+    /// Not yet started.
+    pub(crate) fn new(member: &Member, args: &UpArgs, binaries: &Binaries, layout: &Layout) -> Self {
+        let invocation = Invocation::new(member, args, binaries, layout, &layout.cluster_file());
         let log_file = layout.log_file(&member.id);
-        Self { member: member.clone(), program: program.clone(), arguments, log_file, process: None }
+        Self { member: member.clone(), invocation, log_file, process: None }
     }
 
     /// Starts it, its log appended to.
@@ -64,8 +86,8 @@ impl Child {
         };
         let log = locked_log(&self.log_file).map_err(|error| failed(&self.log_file, error))?;
         let errors = log.try_clone().map_err(|error| failed(&self.log_file, error))?;
-        let process = Command::new(&self.program)
-            .args(&self.arguments)
+        let process = Command::new(&self.invocation.program)
+            .args(&self.invocation.arguments)
             .stdin(Stdio::piped())
             .stdout(log)
             .stderr(errors)
@@ -73,7 +95,7 @@ impl Child {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| failed(&self.program, error))?;
+            .map_err(|error| failed(&self.invocation.program, error))?;
         self.process = Some(process);
         Ok(())
     }
@@ -82,7 +104,7 @@ impl Child {
     pub(crate) fn entry(&self) -> Option<ProcessEntry> {
         let pid = self.process.as_ref()?.id()?;
         let Member { role, id, address } = self.member.clone();
-        Some(ProcessEntry { role: role.name().to_owned(), id, pid, address })
+        Some(ProcessEntry { role: role.name().to_owned(), id, pid, address: address.to_string() })
     }
 
     /// Whether it ended since the last look, and how.
@@ -136,9 +158,25 @@ impl Child {
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`] while a process of an earlier run has it.
 pub(crate) fn locked_log(path: &Path) -> io::Result<File> {
-    let log = OpenOptions::new().create(true).append(true).open(path)?;
+    let log = files::private_options().create(true).append(true).open(path)?;
     log.try_lock()?;
     Ok(log)
+}
+
+/// Whether no process has this log, which need not be there.
+///
+/// # Errors
+/// When that cannot be told.
+pub(crate) fn is_log_free(path: &Path) -> io::Result<bool> {
+    let log = match File::options().append(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        opened => opened?,
+    };
+    match log.try_lock() {
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
+        Err(TryLockError::Error(error)) => Err(error),
+    }
 }
 
 /// The last lines of a file.
@@ -162,11 +200,14 @@ mod tests {
     fn log_stays_locked_while_any_copy_of_the_open_file_is_left() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("log");
+        assert!(is_log_free(&path).unwrap() && !path.exists(), "looking makes no log");
         let log = locked_log(&path).unwrap();
         let copy = log.try_clone().unwrap();
         drop(log);
+        assert!(!is_log_free(&path).unwrap());
         assert_eq!(locked_log(&path).unwrap_err().kind(), io::ErrorKind::WouldBlock);
         drop(copy);
+        assert!(is_log_free(&path).unwrap());
         assert!(locked_log(&path).is_ok());
     }
 

@@ -1,13 +1,12 @@
 //! Processes of an earlier run, whose `up` was killed: they stop by themselves, and are waited for.
 
-use std::io;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::failure::Failure;
 use crate::output;
-use crate::up::child::locked_log;
+use crate::up::child::is_log_free;
 use crate::up::layout::Layout;
 
 /// How long they may take.
@@ -22,10 +21,8 @@ pub(crate) async fn wait(layout: &Layout) -> Result<(), Failure> {
     let mut told = false;
     for member in layout.members() {
         let log_file = layout.log_file(&member.id);
-        while let Err(error) = locked_log(&log_file) {
-            if error.kind() != io::ErrorKind::WouldBlock {
-                return Err(Failure::io(format!("opening {}", log_file.display()), error));
-            }
+        let opening = |error| Failure::io(format!("opening {}", log_file.display()), error);
+        while !is_log_free(&log_file).map_err(opening)? {
             if Instant::now() >= deadline {
                 return Err(Failure::Other(format!(
                     "{} {} of an earlier run does not stop (it writes {}); stop it, or choose another --data-dir",

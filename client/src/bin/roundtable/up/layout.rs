@@ -1,13 +1,17 @@
 //! What runs where, and which files belong to it.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::net::SocketAddr;
+use std::io;
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use roundtable_common::cluster_file;
+use roundtable_common::files;
+use roundtable_common::listen::HostPort;
 
 use crate::failure::Failure;
 use crate::up::UpArgs;
+use crate::up::topology::Topology;
 
 /// A node or a router.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +35,7 @@ impl Role {
 pub(crate) struct Member {
     pub(crate) role: Role,
     pub(crate) id: String,
-    pub(crate) address: String,
+    pub(crate) address: HostPort,
 }
 
 /// What runs where.
@@ -40,46 +44,60 @@ pub(crate) struct Layout {
     pub(crate) data_dir: PathBuf,
     pub(crate) nodes: Vec<Member>,
     pub(crate) routers: Vec<Member>,
-}
-
-/// What is read of `cluster.toml`: nodes and routers check the rest.
-#[derive(Deserialize)]
-struct ClusterFile {
-    #[serde(default)]
-    nodes: Vec<NodeEntry>,
-}
-
-#[derive(Deserialize)]
-struct NodeEntry {
-    id: String,
-    address: String,
+    /// The text of a `cluster.toml` that is yet to be written; `None` if the folder has one.
+    pub(crate) new_cluster_file: Option<String>,
 }
 
 impl Layout {
-    /// Makes the folder and its `cluster.toml` unless they are there.
-    pub(crate) fn prepare(args: &UpArgs) -> Result<Self, Failure> {
+    /// Reads the folder's `cluster.toml`, or makes a new one up. Writes nothing.
+    ///
+    /// # Errors
+    /// When the options contradict the file, each other, or what is possible.
+    pub(crate) fn plan(args: &UpArgs) -> Result<Self, Failure> {
         let data_dir = std::path::absolute(&args.data_dir)
             .map_err(|error| Failure::io(format!("finding {}", args.data_dir.display()), error))?;
-        for folder in [data_dir.clone(), data_dir.join("logs"), data_dir.join("nodes")] {
-            fs::create_dir_all(&folder)
+        let path = cluster_file_of(&data_dir);
+        let (text, is_new) = match fs::read_to_string(&path) {
+            Ok(text) => (text, false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => (Topology::of(args)?.to_text(), true),
+            Err(error) => return Err(Failure::io(format!("reading {}", path.display()), error)),
+        };
+        let configuration = cluster_file::parse(&text)
+            .map_err(|problems| Failure::Usage(format!("{} is not accepted: {problems}", path.display())))?;
+        let topology = Topology::from(configuration);
+        if !is_new {
+            topology.check_against(args, &path)?;
+        }
+        let node = |(id, address)| Member { role: Role::Node, id, address };
+        let nodes = topology.nodes.into_iter().map(node).collect();
+        let layout =
+            Self { data_dir, nodes, routers: routers(args)?, new_cluster_file: is_new.then_some(text) };
+        layout.refuse_shared_addresses()?;
+        Ok(layout)
+    }
+
+    /// Makes the folder what it must be: once everything that can be checked was checked.
+    pub(crate) fn write(&self) -> Result<(), Failure> {
+        for folder in [self.data_dir.join("logs"), self.data_dir.join("nodes")] {
+            files::make_private_directory(&folder)
                 .map_err(|error| Failure::io(format!("making {}", folder.display()), error))?;
         }
-        let path = data_dir.join("cluster.toml");
-        if !path.exists() {
-            let text = new_cluster_file(args)?;
-            let partial = path.with_extension("toml.partial");
-            fs::write(&partial, text)
-                .and_then(|()| fs::rename(&partial, &path))
-                .map_err(|error| Failure::io(format!("writing {}", path.display()), error))?;
+        let path = self.cluster_file();
+        match &self.new_cluster_file {
+            // Somebody else took the folder while it was not there to be locked.
+            Some(_) if path.exists() => Err(Failure::Other(format!(
+                "{} was made by another `roundtable up` in this moment; start this one again",
+                path.display()
+            ))),
+            Some(text) => files::replace(&path, text.as_bytes())
+                .map_err(|error| Failure::io(format!("writing {}", path.display()), error)),
+            None => Ok(()),
         }
-        let nodes = read_nodes(&path)?;
-        check_against(args, &path, &nodes)?;
-        Ok(Self { data_dir, nodes, routers: routers(args)? })
     }
 
     /// The topology file.
     pub(crate) fn cluster_file(&self) -> PathBuf {
-        self.data_dir.join("cluster.toml")
+        cluster_file_of(&self.data_dir)
     }
 
     /// A node's data.
@@ -101,64 +119,46 @@ impl Layout {
     pub(crate) fn members(&self) -> impl Iterator<Item = &Member> {
         self.nodes.iter().chain(&self.routers)
     }
+
+    fn refuse_shared_addresses(&self) -> Result<(), Failure> {
+        let mut seen = BTreeMap::new();
+        for member in self.members() {
+            if let Some(first) = seen.insert(&member.address, member) {
+                return Err(Failure::Usage(format!(
+                    "{} {} and {} {} would both listen on {}: choose other ports with --listen or --node-port",
+                    first.role.name(),
+                    first.id,
+                    member.role.name(),
+                    member.id,
+                    member.address
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing, in this folder.
+    #[cfg(test)]
+    pub(crate) fn empty(data_dir: &Path) -> Self {
+        Self { data_dir: data_dir.into(), nodes: Vec::new(), routers: Vec::new(), new_cluster_file: None }
+    }
 }
 
-fn new_cluster_file(args: &UpArgs) -> Result<String, Failure> {
-    let nodes = args.nodes.unwrap_or(3);
-    let replication_factor = args.replication_factor.unwrap_or(nodes.min(3));
-    if replication_factor == 0 || replication_factor > nodes {
-        return Err(Failure::Usage(format!(
-            "--replication-factor {replication_factor} does not fit {nodes} node(s): 1 to {nodes}"
-        )));
-    }
-    let mut text = format!(
-        "# The cluster's topology. To change it, edit this file and increase `version`.\n\
-         version = 1\nreplication_factor = {replication_factor}\npartitions = 256\n"
-    );
-    for number in 1..=nodes {
-        let port = port_above(args.node_port, number, "--node-port")?;
-        let address = SocketAddr::new(args.listen.ip(), port);
-        text.push_str(&format!("\n[[nodes]]\nid = \"n{number}\"\naddress = \"{address}\"\n"));
-    }
-    Ok(text)
-}
-
-fn read_nodes(path: &Path) -> Result<Vec<Member>, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::io(format!("reading {}", path.display()), error))?;
-    let file: ClusterFile =
-        toml::from_str(&text).map_err(|error| Failure::Usage(format!("{}: {error}", path.display())))?;
-    if file.nodes.is_empty() {
-        return Err(Failure::Usage(format!("{} names no nodes", path.display())));
-    }
-    let member = |entry: NodeEntry| Member { role: Role::Node, id: entry.id, address: entry.address };
-    Ok(file.nodes.into_iter().map(member).collect())
-}
-
-/// An existing topology file rules; options that say otherwise are not passed over in silence.
-fn check_against(args: &UpArgs, path: &Path, nodes: &[Member]) -> Result<(), Failure> {
-    match args.nodes {
-        Some(wanted) if usize::from(wanted) != nodes.len() => Err(Failure::Usage(format!(
-            "{} names {} node(s), --nodes says {wanted}; leave --nodes out, or choose another --data-dir for \
-             another cluster",
-            path.display(),
-            nodes.len()
-        ))),
-        _ => Ok(()),
-    }
+fn cluster_file_of(data_dir: &Path) -> PathBuf {
+    data_dir.join("cluster.toml")
 }
 
 fn routers(args: &UpArgs) -> Result<Vec<Member>, Failure> {
-    (0..args.routers)
-        .map(|above| {
-            let port = port_above(args.listen.port(), above, "--listen")?;
-            let address = SocketAddr::new(args.listen.ip(), port).to_string();
-            Ok(Member { role: Role::Router, id: format!("r{}", above + 1), address })
-        })
-        .collect()
+    let router = |above| {
+        let port = port_above(args.listen.port(), above, "--listen")?;
+        let address = args.listen.with_port(port);
+        Ok(Member { role: Role::Router, id: format!("r{}", above + 1), address })
+    };
+    (0..args.routers).map(router).collect()
 }
 
-fn port_above(port: u16, above: u16, option: &str) -> Result<u16, Failure> {
+/// A port so far above one that an option gives.
+pub(crate) fn port_above(port: u16, above: u16, option: &str) -> Result<u16, Failure> {
     port.checked_add(above).ok_or_else(|| {
         Failure::Usage(format!("{option}: port {port} leaves no room for {above} port(s) above it"))
     })
@@ -180,17 +180,27 @@ mod tests {
         }
     }
 
+    fn plan(folder: &Path, more: &[&str]) -> Result<Layout, Failure> {
+        Layout::plan(&args(folder, more))
+    }
+
+    fn written(folder: &Path, more: &[&str]) -> Layout {
+        let layout = plan(folder, more).unwrap();
+        layout.write().unwrap();
+        layout
+    }
+
     #[test]
     fn new_folder_gets_a_topology_with_successive_ports() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout::prepare(&args(folder.path(), &["--routers", "2"])).unwrap();
-        let members: Vec<_> = layout.members().map(|m| (m.id.as_str(), m.address.as_str())).collect();
+        let layout = written(folder.path(), &["--routers", "2"]);
+        let members: Vec<_> = layout.members().map(|m| format!("{} {}", m.id, m.address)).collect();
         let expected = [
-            ("n1", "127.0.0.1:7411"),
-            ("n2", "127.0.0.1:7412"),
-            ("n3", "127.0.0.1:7413"),
-            ("r1", "127.0.0.1:7400"),
-            ("r2", "127.0.0.1:7401"),
+            "n1 127.0.0.1:7411",
+            "n2 127.0.0.1:7412",
+            "n3 127.0.0.1:7413",
+            "r1 127.0.0.1:7400",
+            "r2 127.0.0.1:7401",
         ];
         assert_eq!(members, expected);
         let text = fs::read_to_string(layout.cluster_file()).unwrap();
@@ -198,28 +208,59 @@ mod tests {
     }
 
     #[test]
-    fn topology_of_a_folder_is_kept_and_contradicting_options_are_refused() {
+    fn plan_writes_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        Layout::prepare(&args(folder.path(), &["--nodes", "5"])).unwrap();
-        assert_eq!(Layout::prepare(&args(folder.path(), &[])).unwrap().nodes.len(), 5);
-        let message = Layout::prepare(&args(folder.path(), &["--nodes", "3"])).unwrap_err().to_string();
-        assert!(message.contains("names 5 node(s)"), "{message}");
+        let data = folder.path().join("data");
+        plan(&data, &[]).unwrap();
+        assert!(!data.exists());
     }
 
     #[test]
-    fn one_node_holds_each_key_once() {
+    fn topology_of_a_folder_is_kept_and_options_that_it_contradicts_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        let layout =
-            Layout::prepare(&args(folder.path(), &["--nodes", "1", "--listen", "[::1]:7400"])).unwrap();
-        assert_eq!(layout.nodes[0].address, "[::1]:7411");
-        assert!(fs::read_to_string(layout.cluster_file()).unwrap().contains("replication_factor = 1\n"));
+        written(folder.path(), &["--nodes", "5", "--node-port", "22470"]);
+        let same = ["--nodes", "5", "--node-port", "22470", "--replication-factor", "3"];
+        for accepted in [&[][..], &same, &["--listen", "127.0.0.1:22400"]] {
+            let layout = plan(folder.path(), accepted).unwrap();
+            assert_eq!((layout.nodes.len(), layout.new_cluster_file), (5, None));
+        }
+        for (refused, held) in [
+            (["--nodes", "3"], "5 node(s)"),
+            (["--node-port", "22480"], "n1 listens on 127.0.0.1:22471"),
+            (["--replication-factor", "5"], "replication_factor is 3"),
+        ] {
+            let message = plan(folder.path(), &refused).unwrap_err().to_string();
+            for part in [held, &refused.join(" "), "cluster.toml", "another --data-dir"] {
+                assert!(message.contains(part), "{part}: {message}");
+            }
+        }
+    }
+
+    #[test]
+    fn host_names_and_ipv6_addresses_can_be_listened_on() {
+        let folder = tempfile::tempdir().unwrap();
+        for (listen, node) in [("localhost:7400", "localhost:7411"), ("[::1]:7400", "[::1]:7411")] {
+            let layout = plan(folder.path(), &["--nodes", "1", "--listen", listen]).unwrap();
+            assert_eq!(layout.routers[0].address.to_string(), listen);
+            assert_eq!(layout.nodes[0].address.to_string(), node);
+            assert!(layout.new_cluster_file.unwrap().contains("replication_factor = 1\n"));
+        }
     }
 
     #[test]
     fn numbers_that_do_not_fit_are_refused() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(Layout::prepare(&args(folder.path(), &["--replication-factor", "4"])).is_err());
-        assert!(Layout::prepare(&args(folder.path(), &["--node-port", "65534"])).is_err());
-        assert!(!folder.path().join("cluster.toml").exists());
+        assert!(plan(folder.path(), &["--replication-factor", "4"]).is_err());
+        assert!(plan(folder.path(), &["--node-port", "65534"]).is_err());
+        let message = plan(folder.path(), &["--listen", "127.0.0.1:7412"]).unwrap_err().to_string();
+        assert!(message.contains("node n2 and router r1 would both listen on 127.0.0.1:7412"), "{message}");
+    }
+
+    #[test]
+    fn cluster_file_that_is_damaged_is_refused_with_its_line() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("cluster.toml"), "version = 1\nnodes = 3\n").unwrap();
+        let message = plan(folder.path(), &[]).unwrap_err().to_string();
+        assert!(message.contains("line 2"), "{message}");
     }
 }

@@ -1,8 +1,10 @@
 //! One `up` per folder.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::Path;
+
+use roundtable_common::files;
 
 use crate::failure::Failure;
 
@@ -15,11 +17,11 @@ pub(crate) struct Lock {
 impl Lock {
     /// Takes the folder, made if it is not there.
     pub(crate) fn take(folder: &Path) -> Result<Self, Failure> {
-        fs::create_dir_all(folder)
+        files::make_private_directory(folder)
             .map_err(|error| Failure::io(format!("making {}", folder.display()), error))?;
         let path = folder.join("up.lock");
         let failed = |error| Failure::io(format!("locking {}", path.display()), error);
-        let mut file = OpenOptions::new()
+        let mut file = files::private_options()
             .read(true)
             .write(true)
             .create(true)

@@ -5,6 +5,7 @@
 //! the children never outlive it.
 
 mod binaries;
+mod check;
 mod child;
 mod earlier;
 mod layout;
@@ -13,12 +14,13 @@ mod ports;
 pub(crate) mod processes;
 mod ready;
 mod supervisor;
+mod topology;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use roundtable_common::listen::HostPort;
 
 use crate::duration;
 use crate::failure::Failure;
@@ -30,7 +32,7 @@ use crate::up::supervisor::Supervisor;
 
 #[derive(Debug, Args)]
 pub(crate) struct UpArgs {
-    /// How many storage nodes (default 3, or those of the folder's cluster.toml)
+    /// How many storage nodes, for a new folder [default: 3]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     nodes: Option<u16>,
 
@@ -42,15 +44,15 @@ pub(crate) struct UpArgs {
     #[arg(long, value_name = "DIR", default_value = "data")]
     data_dir: PathBuf,
 
-    /// Where the first router listens
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7400")]
-    listen: SocketAddr,
+    /// Where the first router listens; in a new folder the nodes get the same host
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:7400")]
+    listen: HostPort,
 
-    /// Node 1 listens one port above this, node 2 two above, and so on
-    #[arg(long, value_name = "PORT", default_value_t = 7410)]
-    node_port: u16,
+    /// Node 1 listens one port above this, node 2 two above, and so on; for a new folder [default: 7410]
+    #[arg(long, value_name = "PORT")]
+    node_port: Option<u16>,
 
-    /// How many nodes hold each key (default 3, or all nodes if there are fewer); for a new folder only
+    /// How many nodes hold each key, for a new folder (default 3, or all nodes if there are fewer)
     #[arg(long, value_name = "N")]
     replication_factor: Option<u16>,
 
@@ -81,11 +83,16 @@ pub(crate) struct UpArgs {
 
 pub(crate) async fn run(args: UpArgs) -> Result<(), Failure> {
     let binaries = Binaries::find(args.bin_dir.as_deref())?;
-    let _lock = Lock::take(&args.data_dir)?;
-    let layout = Layout::prepare(&args)?;
-    processes::remove(&layout)?;
+    // A folder that is there may be in use. One that is not is made once all that can be checked was checked, so that
+    // an `up` that fails leaves nothing behind that a later one would have to obey.
+    let held = if args.data_dir.is_dir() { Some(Lock::take(&args.data_dir)?) } else { None };
+    let layout = Layout::plan(&args)?;
+    check::settings(&args, &binaries, &layout).await?;
     earlier::wait(&layout).await?;
-    ports::check(&layout)?;
+    ports::check(&layout, args.insecure_listen)?;
+    let _lock = held.map_or_else(|| Lock::take(&args.data_dir), Ok)?;
+    layout.write()?;
+    processes::remove(&layout)?;
     let mut supervisor = Supervisor::start(&args, &binaries, layout)?;
     let ended = supervisor.run(args.ready_timeout).await;
     supervisor.stop().await;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
+use roundtable_common::files;
 use serde::{Deserialize, Serialize};
 
 use crate::failure::Failure;
@@ -25,10 +26,8 @@ pub(crate) struct ProcessEntry {
 /// Puts the list in place, whole or not at all.
 pub(crate) fn write(layout: &Layout, entries: &[ProcessEntry]) -> Result<(), Failure> {
     let path = layout.processes_file();
-    let partial = path.with_extension("json.partial");
     let text = serde_json::to_string_pretty(entries).map_err(|error| Failure::Other(error.to_string()))?;
-    fs::write(&partial, text + "\n")
-        .and_then(|()| fs::rename(&partial, &path))
+    files::replace(&path, (text + "\n").as_bytes())
         .map_err(|error| Failure::io(format!("writing {}", path.display()), error))
 }
 
@@ -57,7 +56,7 @@ mod tests {
     #[test]
     fn list_is_written_whole_read_back_and_removed() {
         let folder = tempfile::tempdir().unwrap();
-        let layout = Layout { data_dir: folder.path().into(), nodes: Vec::new(), routers: Vec::new() };
+        let layout = Layout::empty(folder.path());
         let entry =
             ProcessEntry { role: "node".into(), id: "n1".into(), pid: 7, address: "127.0.0.1:7411".into() };
         write(&layout, std::slice::from_ref(&entry)).unwrap();

@@ -4,11 +4,11 @@ use std::io;
 use std::process::ExitStatus;
 use std::time::Duration;
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use crate::failure::Failure;
 use crate::output;
+use crate::signals::Signals;
 use crate::up::UpArgs;
 use crate::up::binaries::Binaries;
 use crate::up::child::Child;
@@ -36,13 +36,6 @@ pub(crate) struct Supervisor {
     looks: Interval,
 }
 
-/// The signals that end the cluster.
-struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    hang_up: Signal,
-}
-
 /// Why waiting came to an end.
 enum Event {
     Stop,
@@ -52,7 +45,7 @@ enum Event {
 impl Supervisor {
     /// Starts every process, the nodes first.
     pub(crate) fn start(args: &UpArgs, binaries: &Binaries, layout: Layout) -> Result<Self, Failure> {
-        let signals = Signals::listen().map_err(|error| Failure::io("listening to signals", error))?;
+        let signals = Signals::listen()?;
         let mut looks = interval(LOOK_EVERY);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut children = Vec::new();
@@ -113,7 +106,7 @@ impl Supervisor {
             }
             // Asking must not keep a signal waiting.
             let obstacle = tokio::select! {
-                () = self.signals.any() => return Ok(false),
+                () = self.signals.next() => return Ok(false),
                 obstacle = readiness.obstacle() => obstacle,
             };
             match obstacle {
@@ -178,13 +171,14 @@ impl Supervisor {
 
     async fn next_event(&mut self) -> Event {
         tokio::select! {
-            () = self.signals.any() => Event::Stop,
+            () = self.signals.next() => Event::Stop,
             _ = self.looks.tick() => Event::Look,
         }
     }
 
     fn welcome(&self) -> String {
-        let router = self.layout.routers.first().map_or("", |router| router.address.as_str());
+        let router =
+            self.layout.routers.first().map_or_else(String::new, |router| router.address.to_string());
         let url = format!("http://{router}");
         // As it was called: it need not be on the path.
         let program = std::env::args().next().unwrap_or_else(|| "roundtable".to_owned());
@@ -208,24 +202,6 @@ impl Supervisor {
             self.layout.data_dir.display()
         ));
         text
-    }
-}
-
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn any(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
-        }
     }
 }
 
