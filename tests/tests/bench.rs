@@ -38,10 +38,10 @@ async fn every_workload_does_what_it_says_without_an_error() {
         ("ycsb-e", &["scan", "insert"]),
         ("ycsb-f", &["get", "read_modify_write"]),
     ];
-    let _ = bench(&cluster, "--workload get --ops 1 --preload --value-bytes 77");
+    let _ = bench(&cluster, "--workload get --ops 1 --preload --keep --value-bytes 77");
     assert_eq!(cluster.router(1).read("bench/0000000039").send().await.must_be(200).body.len(), 77);
     for (workload, expected) in table {
-        let lines = bench(&cluster, &format!("--workload {workload} --connections 8 --ops 300"));
+        let lines = bench(&cluster, &format!("--workload {workload} --connections 8 --ops 300 --keep"));
         let [result] = lines.as_slice() else { panic!("{workload}: {lines:?}") };
         assert_eq!((&result["errors"], &result["missing"]), (&json!({}), &json!(0)), "{workload}: {result}");
         for kind in kinds {
@@ -52,6 +52,11 @@ async fn every_workload_does_what_it_says_without_an_error() {
     let router = cluster.router(1);
     // What ycsb-d and ycsb-e inserted comes after the keys that were there.
     let _ = router.read("bench/0000000040").send().await.must_be(200);
+    // Without --keep a run takes away what it made, and leaves what was there.
+    let _ = bench(&cluster, "--workload put --ops 300 --key-prefix other/");
+    let _ = router.read("bench/0000000039").send().await.must_be(200);
+    let page = router.get("/v1/kv?prefix=other/").send().await.must_be(200).text();
+    assert!(page.contains("\"items\":[]"), "{page}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! The options of `roundtable bench`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -122,9 +123,13 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     pub(crate) preload: bool,
 
+    /// Leave the keys that this run made, for further runs; otherwise they are removed in the end, for up to a minute
+    #[arg(long)]
+    pub(crate) keep: bool,
+
     /// What all keys begin with
     #[arg(long, value_name = "TEXT", default_value = "bench/")]
-    pub(crate) key_prefix: String,
+    pub(crate) key_prefix: OsString,
 
     /// The same seed gives the same keys and values
     #[arg(long, value_name = "N", default_value_t = 1)]

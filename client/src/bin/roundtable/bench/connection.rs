@@ -183,7 +183,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_are_read_to_their_end_and_a_closed_connection_is_noticed() {
-        let requests = Requests::new("k");
+        let requests = Requests::new(b"k");
         const LONG: &[&str] = &["HTTP/1.1 200 OK\r\netag: \"1\"\r\ncontent-le", "ngth: 6\r\n\r\nabc", "def"];
         let answers: Vec<&'static [&'static str]> = vec![&["HTTP/1.1 204 No Content\r\n\r\n"], LONG];
         let mut connection = router(answers).await.connect().await.unwrap();
@@ -202,7 +202,7 @@ mod tests {
     async fn more_than_one_answer_is_not_understood() {
         let endpoint = router(vec![&["HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1"]]).await;
         let mut connection = endpoint.connect().await.unwrap();
-        let called = connection.call(&Requests::new("k"), Request::Get { key: 1 }, Bytes::new()).await;
+        let called = connection.call(&Requests::new(b"k"), Request::Get { key: 1 }, Bytes::new()).await;
         assert_eq!(called, Err(CallError::Unreadable));
     }
 }

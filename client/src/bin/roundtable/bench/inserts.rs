@@ -39,6 +39,11 @@ impl Inserts {
         self.readable.store(readable, Ordering::Relaxed);
     }
 
+    /// The end of the keys whose inserts have begun.
+    pub(crate) fn begun(&self) -> u64 {
+        self.next.load(Ordering::Relaxed)
+    }
+
     /// How many keys may be read, from the first on.
     pub(crate) fn readable(&self) -> u64 {
         self.readable.load(Ordering::Relaxed)

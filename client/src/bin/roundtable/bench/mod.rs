@@ -10,7 +10,9 @@
 mod args;
 mod arrivals;
 mod backlog;
+mod cleanup;
 mod connection;
+mod created;
 mod dispatch;
 mod inserts;
 mod interval;
@@ -42,6 +44,7 @@ use crate::bench::report::Report;
 use crate::bench::usage::Watched;
 use crate::failure::Failure;
 use crate::output;
+use crate::signals::Signals;
 
 /// Runs the load on a runtime of its own, with as many threads as asked for.
 pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
@@ -54,23 +57,42 @@ pub(crate) fn run(args: &BenchArgs) -> Result<(), Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::io("starting the async runtime", error))?;
-    runtime.block_on(drive(args))
+    let ended = runtime.block_on(drive(args));
+    // The clock of an open loop that was ended early must not hold the process.
+    runtime.shutdown_background();
+    ended
+}
+
+/// Measures, and removes what the load wrote, also after a failure or a signal.
+async fn drive(args: &BenchArgs) -> Result<(), Failure> {
+    let plan = Arc::new(Plan::new(args)?);
+    let mut signals = Signals::listen()?;
+    let ended = tokio::select! {
+        ended = measure_all(args, &plan) => ended,
+        () = signals.next() => Err(Failure::Interrupted("interrupted: the measurement has no result".to_owned())),
+    };
+    if !args.keep {
+        tokio::select! {
+            () = cleanup::run(args, &plan) => {}
+            () = signals.next() => output::note("interrupted: keys are left"),
+        }
+    }
+    ended
 }
 
 /// Every number of connections in turn, and that as often as asked for: what changes on the machine in the meantime
 /// then hits all of them.
-async fn drive(args: &BenchArgs) -> Result<(), Failure> {
-    let plan = Arc::new(Plan::new(args)?);
+async fn measure_all(args: &BenchArgs, plan: &Arc<Plan>) -> Result<(), Failure> {
     let list =
         args.processes.clone().or_else(|| args.data_dir.as_ref().map(|dir| dir.join("processes.json")));
     let watched = Watched::new(list.as_deref())?;
     if args.preload {
-        preload::run(&plan, args.connections.iter().copied().max().unwrap_or(1)).await?;
+        preload::run(plan, args.connections.iter().copied().max().unwrap_or(1)).await?;
     }
     let mut reports: Vec<Vec<Report>> = vec![Vec::new(); args.connections.len()];
     for run in 1..=args.runs {
         for (connections, reports) in args.connections.iter().zip(&mut reports) {
-            let measured = measure(args, &plan, &watched, *connections, run).await?;
+            let measured = measure(args, plan, &watched, *connections, run).await?;
             let report = Report::new(args, &plan.shape, *connections, run, measured);
             show(args, &report)?;
             reports.push(report);

@@ -6,14 +6,19 @@ use rand::{Rng as _, RngExt as _, SeedableRng as _};
 
 use crate::bench::args::BenchArgs;
 use crate::bench::connection::Endpoint;
+use crate::bench::created::Created;
 use crate::bench::inserts::Inserts;
 use crate::bench::keys::KeyChooser;
-use crate::bench::request::Requests;
+use crate::bench::request::{KEY_DIGITS, Requests};
 use crate::bench::workload::Shape;
 use crate::failure::Failure;
+use crate::output;
 
 /// Values are cut from this many random bytes, so that they neither compress nor cost time to make.
 const POOL_BYTES: usize = 1 << 20;
+
+/// A key has 4096 bytes at most.
+const PREFIX_BYTES_MAX: usize = 4096 - KEY_DIGITS;
 
 /// What all connections do.
 #[derive(Debug)]
@@ -21,6 +26,8 @@ pub(crate) struct Plan {
     pub(crate) shape: Shape,
     pub(crate) keys: KeyChooser,
     pub(crate) inserts: Inserts,
+    /// Which keys this run made.
+    pub(crate) created: Created,
     pub(crate) requests: Requests,
     pub(crate) seed: u64,
     endpoints: Vec<Endpoint>,
@@ -34,14 +41,27 @@ impl Plan {
     /// When an address is none, or options do not go together.
     pub(crate) fn new(args: &BenchArgs) -> Result<Self, Failure> {
         let shape = Shape::new(args)?;
+        let prefix = output::bytes_of(&args.key_prefix);
+        if prefix.len() > PREFIX_BYTES_MAX {
+            return Err(Failure::Usage(format!(
+                "--key-prefix has {} bytes; at most {PREFIX_BYTES_MAX} leave room for a key's number",
+                prefix.len()
+            )));
+        }
         let mut pool = vec![0; POOL_BYTES + value_bytes(&shape)];
         StdRng::seed_from_u64(args.seed).fill_bytes(&mut pool);
         Ok(Self {
             keys: KeyChooser::new(&shape)?,
             inserts: Inserts::new(shape.keys),
-            requests: Requests::new(&args.key_prefix),
+            created: Created::new(shape.keys),
+            requests: Requests::new(prefix),
             seed: args.seed,
-            endpoints: args.routers.addresses.iter().map(|a| Endpoint::parse(a)).collect::<Result<_, _>>()?,
+            endpoints: args
+                .routers
+                .addresses()?
+                .into_iter()
+                .map(Endpoint::parse)
+                .collect::<Result<_, _>>()?,
             pool: pool.into(),
             shape,
         })
@@ -70,6 +90,18 @@ mod tests {
 
     use super::*;
     use crate::cli::{Cli, Command};
+
+    #[test]
+    fn prefix_that_leaves_no_room_for_a_number_is_refused() {
+        for (length, fits) in [(PREFIX_BYTES_MAX, true), (PREFIX_BYTES_MAX + 1, false)] {
+            let prefix = "p".repeat(length);
+            let options = ["roundtable", "bench", "--key-prefix", &prefix];
+            let Command::Bench(args) = Cli::try_parse_from(options).unwrap().command else {
+                panic!("a bench")
+            };
+            assert_eq!(Plan::new(&args).is_ok(), fits, "{length}");
+        }
+    }
 
     #[test]
     fn values_have_the_asked_size_and_differ() {

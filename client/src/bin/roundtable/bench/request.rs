@@ -1,6 +1,6 @@
 //! Requests as bytes, made from parts that are ready beforehand.
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 /// A key's slashes stand for themselves.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
@@ -12,6 +12,8 @@ pub(crate) enum Request<'a> {
     Get { key: u64 },
     /// Writes so many bytes to a key.
     Put { key: u64, value_bytes: usize, condition: Condition<'a> },
+    /// Deletes a key.
+    Delete { key: u64 },
     /// Reads up to so many keys and values from this key on.
     Scan { start: u64, limit: u32 },
 }
@@ -36,9 +38,9 @@ pub(crate) struct Requests {
 
 impl Requests {
     /// For keys that begin with this prefix.
-    pub(crate) fn new(key_prefix: &str) -> Self {
-        let in_path = utf8_percent_encode(key_prefix, PATH);
-        let in_query = utf8_percent_encode(key_prefix, NON_ALPHANUMERIC);
+    pub(crate) fn new(key_prefix: &[u8]) -> Self {
+        let in_path = percent_encode(key_prefix, PATH);
+        let in_query = percent_encode(key_prefix, NON_ALPHANUMERIC);
         Self {
             key_path: format!("/v1/kv/{in_path}"),
             scan_path: format!("/v1/kv?values=true&prefix={in_query}&start={in_query}"),
@@ -50,6 +52,9 @@ impl Requests {
         match *request {
             Request::Get { key } => {
                 self.write_line(out, "GET ", key, host);
+            }
+            Request::Delete { key } => {
+                self.write_line(out, "DELETE ", key, host);
             }
             Request::Put { key, value_bytes, condition } => {
                 self.write_line(out, "PUT ", key, host);
@@ -87,7 +92,7 @@ impl Requests {
 }
 
 /// Keys are numbers of so many digits, so that their order is that of their numbers.
-const KEY_DIGITS: usize = 10;
+pub(crate) const KEY_DIGITS: usize = 10;
 
 fn write_host(out: &mut Vec<u8>, host: &str) {
     out.extend_from_slice(b" HTTP/1.1\r\nhost: ");
@@ -113,7 +118,7 @@ mod tests {
 
     fn written(prefix: &str, request: &Request<'_>) -> String {
         let mut out = Vec::new();
-        Requests::new(prefix).write(&mut out, "localhost:1", request);
+        Requests::new(prefix.as_bytes()).write(&mut out, "localhost:1", request);
         String::from_utf8(out).unwrap()
     }
 
@@ -121,6 +126,10 @@ mod tests {
     fn requests_are_plain_http() {
         let table = [
             (Request::Get { key: 3 }, "GET /v1/kv/a%20b/0000000003 HTTP/1.1\r\nhost: localhost:1\r\n\r\n"),
+            (
+                Request::Delete { key: 3 },
+                "DELETE /v1/kv/a%20b/0000000003 HTTP/1.1\r\nhost: localhost:1\r\n\r\n",
+            ),
             (
                 Request::Put { key: 12_345_678_901, value_bytes: 0, condition: Condition::Any },
                 "PUT /v1/kv/a%20b/12345678901 HTTP/1.1\r\nhost: localhost:1\r\ncontent-length: 0\r\n\r\n",
@@ -144,5 +153,13 @@ mod tests {
         for (request, expected) in table {
             assert_eq!(written("a b/", &request), expected);
         }
+    }
+
+    #[test]
+    fn prefix_may_hold_any_bytes() {
+        let mut out = Vec::new();
+        Requests::new(b"\xf0\0").write(&mut out, "h:1", &Request::Scan { start: 1, limit: 2 });
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("prefix=%F0%00&start=%F0%000000000001&"), "{text}");
     }
 }

@@ -73,6 +73,15 @@ impl<'a> Session<'a> {
         self.put(key, Condition::Any).await.unwrap_or_else(Ending::Failed)
     }
 
+    /// Deletes one key.
+    pub(crate) async fn delete(&mut self, key: u64) -> Ending {
+        match self.call(Request::Delete { key }, Bytes::new()).await {
+            Ok(status @ (200..300 | 404)) => Ending::Answered { missing: status == 404, conflicts: 0 },
+            Ok(status) => Ending::Status(status),
+            Err(error) => Ending::Failed(error),
+        }
+    }
+
     fn key(&mut self) -> u64 {
         self.plan.keys.draw(&self.plan.inserts, &mut self.random)
     }
@@ -88,7 +97,11 @@ impl<'a> Session<'a> {
     async fn put(&mut self, key: u64, condition: Condition<'_>) -> Result<Ending, CallError> {
         let value = self.plan.value(&mut self.random);
         let request = Request::Put { key, value_bytes: value.len(), condition };
-        Ok(match self.call(request, value).await? {
+        let plan = self.plan;
+        let creating = plan.created.begin(key);
+        let called = self.call(request, value).await;
+        creating.end(&called);
+        Ok(match called? {
             200..300 => Ending::Answered { missing: false, conflicts: 0 },
             status => Ending::Status(status),
         })
