@@ -23,6 +23,8 @@ use crate::store::{OpenError, Store, StoreError};
 
 /// How often the shards raise their horizons.
 const TICK_SHARDS_EVERY: Duration = Duration::from_millis(100);
+/// How often deletions are looked for that the next listing would have to read.
+const READ_AHEAD_EVERY: Duration = Duration::from_millis(500);
 /// How often free disk space is asked for.
 const POLL_DISK_EVERY: Duration = Duration::from_secs(1);
 
@@ -144,6 +146,7 @@ impl Running {
             tokio::spawn(join_cluster(Arc::clone(&self.node), self.peer_timeout, self.fault.clone())),
             tokio::spawn(watch_disk(Arc::clone(&self.node))),
             tokio::spawn(tick_shards(Arc::clone(&self.node))),
+            tokio::spawn(read_ahead(Arc::clone(&self.node))),
         ];
         let served = server::serve(Arc::clone(&self.node), self.acceptor, stop);
         let ended = tokio::select! {
@@ -220,6 +223,21 @@ async fn tick_shards(node: Arc<Node>) {
     loop {
         ticks.tick().await;
         node.pipeline.tick();
+    }
+}
+
+/// After many deletions, reads what they left behind before somebody has to wait for it.
+async fn read_ahead(node: Arc<Node>) {
+    let mut ticks = interval(READ_AHEAD_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let store = Arc::clone(&node.store);
+        match tokio::task::spawn_blocking(move || store.read_ahead_of_listings()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "cannot read ahead of listings"),
+            Err(_) => return,
+        }
     }
 }
 

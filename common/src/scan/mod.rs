@@ -85,6 +85,8 @@ pub trait Rows {
 pub struct Run {
     /// The bound behind them; `None`: where the range ends.
     pub end: Option<Bytes>,
+    /// The key of the first one in the direction of the scan.
+    pub first: Vec<u8>,
     /// How many they are.
     pub rows: u32,
     /// The sum of their hashes.

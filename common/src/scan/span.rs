@@ -21,6 +21,8 @@ pub(super) struct OpenSpan {
     digest: u128,
     /// Registers that were read and not known before.
     read: u32,
+    /// The key of the first one.
+    first: Vec<u8>,
     scratch: Vec<u8>,
 }
 
@@ -41,6 +43,9 @@ impl OpenSpan {
     /// whose sums collide would still have to choose their ballots, which routers draw from a clock and a random
     /// name, and would gain that a listing overlooks a deletion of his own that is still under way.
     pub(super) fn fold(&mut self, head: &Head<'_>) -> bool {
+        if self.is_empty() {
+            self.first = head.key.to_vec();
+        }
         self.scratch.clear();
         self.scratch.extend_from_slice(&head.accepted.hlc.0.to_le_bytes());
         self.scratch.extend_from_slice(&head.accepted.proposer.0.to_le_bytes());
@@ -55,6 +60,9 @@ impl OpenSpan {
 
     /// Adds tombstones that are known.
     pub(super) fn add(&mut self, run: &Run) {
+        if self.is_empty() {
+            self.first.clone_from(&run.first);
+        }
         self.rows += run.rows;
         self.digest = self.digest.wrapping_add(run.digest);
     }
@@ -62,7 +70,13 @@ impl OpenSpan {
     /// What is worth remembering: not a few rows, and not what was known already.
     pub(super) fn learned(&self) -> Option<Run> {
         let is_new = self.read > 0 && self.rows >= LEARN_ROWS_MIN;
-        is_new.then(|| Run { end: None, rows: self.rows, digest: self.digest, is_cut: false })
+        is_new.then(|| Run {
+            end: None,
+            first: self.first.clone(),
+            rows: self.rows,
+            digest: self.digest,
+            is_cut: false,
+        })
     }
 
     pub(super) fn close(self, partition: PartitionId, end: Option<Bytes>) -> Span {

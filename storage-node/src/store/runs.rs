@@ -16,6 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 const WRITTEN_MAX: usize = 16_384;
 /// Memory that runs may take; beyond that all are forgotten, and learned again where they are needed.
 const RUNS_BYTES_MAX: usize = 16 << 20;
+/// So many tombstones in one partition are worth reading before somebody lists them.
+const UNREAD_ROWS_MIN: u32 = 32;
 /// What a run takes beside its bounds.
 const RUN_BYTES: usize = 128;
 
@@ -24,12 +26,27 @@ const RUN_BYTES: usize = 128;
 pub(super) struct KnownRun {
     /// The bound behind them in the direction of the scan.
     pub(super) far: Vec<u8>,
+    /// The row of the first of them in the direction of the scan: there is nothing between the near bound and it.
+    pub(super) first: Vec<u8>,
     /// How many they are.
     pub(super) rows: u32,
     /// The sum of their hashes.
     pub(super) digest: u128,
     /// Whether a span ends behind them whatever follows.
     pub(super) is_cut: bool,
+}
+
+/// A stretch of one partition in which tombstones were written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Unread {
+    /// How many.
+    rows: u32,
+    /// The first row.
+    pub(super) low: Vec<u8>,
+    /// The last row.
+    pub(super) high: Vec<u8>,
+    /// Where a known run begins that reaches to the first row.
+    pub(super) near: Option<Vec<u8>>,
 }
 
 /// The known runs.
@@ -43,6 +60,8 @@ struct State {
     /// By the first row beyond them.
     reverse: BTreeMap<Vec<u8>, KnownRun>,
     bytes: usize,
+    /// By partition.
+    unread: BTreeMap<[u8; 2], Unread>,
     /// Scans that may learn.
     scans: usize,
     /// Rows written while there are such scans, each with the number of the last write.
@@ -67,13 +86,35 @@ impl Runs {
         Learner { runs: self, begun: state.writes }
     }
 
-    /// Rows were written into the database.
-    pub(super) fn forget<'a>(&self, rows: impl Iterator<Item = &'a Vec<u8>>) {
+    /// Rows were written into the database, each a tombstone or not.
+    pub(super) fn forget<'a>(&self, rows: impl Iterator<Item = (&'a Vec<u8>, bool)>) {
         let mut state = self.state();
         state.writes += 1;
-        if state.scans > 0 || state.bytes > 0 {
-            rows.for_each(|row| state.forget(row));
+        let forgets = state.scans > 0 || state.bytes > 0;
+        for (row, is_tombstone) in rows {
+            if forgets {
+                state.forget(row);
+            }
+            if is_tombstone {
+                state.note_unread(row);
+            }
         }
+    }
+
+    /// Where many tombstones were written that no scan has read: one stretch of each partition.
+    pub(super) fn take_unread(&self) -> Vec<Unread> {
+        let mut state = self.state();
+        let (many, few) = std::mem::take(&mut state.unread)
+            .into_iter()
+            .partition(|(_, unread)| unread.rows >= UNREAD_ROWS_MIN);
+        state.unread = few;
+        let many: BTreeMap<[u8; 2], Unread> = many;
+        let begin = |mut unread: Unread| {
+            let before = state.forward.range::<Vec<u8>, _>(..=&unread.low).next_back();
+            unread.near = before.filter(|(_, run)| run.far >= unread.low).map(|(near, _)| near.clone());
+            unread
+        };
+        many.into_values().map(begin).collect()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -82,11 +123,19 @@ impl Runs {
 }
 
 impl Learner<'_> {
-    /// The run that begins at `near` in the direction of the scan, and ends within `limit`, the scan's own end (`None`:
-    /// it has none).
-    pub(super) fn known(&self, near: &[u8], reverse: bool, limit: Option<&[u8]>) -> Option<KnownRun> {
+    /// The run whose first tombstone is the first row from `from` on in the direction of the scan, if the run ends within
+    /// `limit`, the scan's own end (`None`: it has none).
+    pub(super) fn known(&self, from: &[u8], reverse: bool, limit: Option<&[u8]>) -> Option<KnownRun> {
         let state = self.runs.state();
-        let run = if reverse { state.reverse.get(near) } else { state.forward.get(near) }?;
+        let run = if reverse {
+            let (_, run) =
+                state.reverse.range::<[u8], _>((Bound::Included(from), Bound::Unbounded)).next()?;
+            Some(run).filter(|run| &run.first[..] < from)
+        } else {
+            let (_, run) =
+                state.forward.range::<[u8], _>((Bound::Unbounded, Bound::Included(from))).next_back()?;
+            Some(run).filter(|run| &run.first[..] >= from)
+        }?;
         let is_within =
             limit.is_none_or(|limit| if reverse { &run.far[..] >= limit } else { &run.far[..] <= limit });
         is_within.then(|| run.clone())
@@ -121,6 +170,24 @@ impl Drop for Learner<'_> {
 }
 
 impl State {
+    fn note_unread(&mut self, row: &[u8]) {
+        let Some((partition, _)) = row.split_first_chunk::<2>() else { return };
+        match self.unread.get_mut(partition) {
+            Some(unread) => {
+                unread.rows = unread.rows.saturating_add(1);
+                if row < &unread.low[..] {
+                    unread.low = row.to_vec();
+                } else if row > &unread.high[..] {
+                    unread.high = row.to_vec();
+                }
+            }
+            None => {
+                let unread = Unread { rows: 1, low: row.to_vec(), high: row.to_vec(), near: None };
+                self.unread.insert(*partition, unread);
+            }
+        }
+    }
+
     fn forget(&mut self, row: &Vec<u8>) {
         if self.scans > 0 {
             if self.written.len() >= WRITTEN_MAX {
@@ -160,19 +227,58 @@ impl State {
 }
 
 fn bytes_of(near: &[u8], run: &KnownRun) -> usize {
-    RUN_BYTES + near.len() + run.far.len()
+    RUN_BYTES + near.len() + run.far.len() + run.first.len()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    /// A run from `b` to `d`, or the same backwards, whose tombstones are at `bm` to `cm`.
     fn run(far: &str) -> KnownRun {
-        KnownRun { far: far.into(), rows: 9, digest: 1, is_cut: false }
+        let first = if far == "b" { "cm" } else { "bm" };
+        KnownRun { far: far.into(), first: first.into(), rows: 9, digest: 1, is_cut: false }
     }
 
     fn forget(runs: &Runs, row: &str) {
-        runs.forget([row.as_bytes().to_vec()].iter());
+        runs.forget([row.as_bytes().to_vec()].iter().map(|row| (row, false)));
+    }
+
+    #[test]
+    fn run_is_known_from_any_place_before_its_first_tombstone_and_from_no_other() {
+        let runs = Runs::default();
+        let learner = runs.learner();
+        learner.learn("b".into(), run("d"), false);
+        learner.learn("d".into(), run("b"), true);
+        let known = |from: &str, reverse| learner.known(from.as_bytes(), reverse, None).is_some();
+        for (from, forward, reverse) in [
+            ("a", false, false),
+            ("b", true, false),
+            ("ba", true, false),
+            ("bm", true, false),
+            ("bm0", false, false),
+            ("cm", false, false),
+            ("cm0", false, true),
+            ("d", false, true),
+            ("d0", false, false),
+        ] {
+            assert_eq!((known(from, false), known(from, true)), (forward, reverse), "{from}");
+        }
+    }
+
+    #[test]
+    fn many_unread_tombstones_are_named_once_with_the_run_that_they_continue() {
+        let runs = Runs::default();
+        let rows: Vec<Vec<u8>> = (0..40).map(|number| format!("pp{number:02}").into_bytes()).collect();
+        runs.forget(rows.iter().map(|row| (row, false)));
+        runs.forget(rows.iter().take(20).map(|row| (row, true)));
+        assert_eq!(runs.take_unread(), []);
+        let far = "pp00".to_owned();
+        runs.learner().learn("pp".into(), KnownRun { far: far.into(), ..run("x") }, false);
+        runs.forget(rows.iter().skip(20).map(|row| (row, true)));
+        let unread = Unread { rows: 40, low: "pp00".into(), high: "pp39".into(), near: Some("pp".into()) };
+        assert_eq!(runs.take_unread(), [unread]);
+        assert_eq!(runs.take_unread(), []);
     }
 
     #[test]
@@ -212,7 +318,7 @@ mod tests {
         let overrun = runs.learner();
         let rows: Vec<Vec<u8>> =
             (0..=WRITTEN_MAX).map(|number| format!("x{number:06}").into_bytes()).collect();
-        runs.forget(rows.iter());
+        runs.forget(rows.iter().map(|row| (row, false)));
         overrun.learn("f".into(), run("g"), false);
         assert_eq!(overrun.known(b"f", false, None), None);
         drop((early, late, overrun));
@@ -226,7 +332,8 @@ mod tests {
             let learner = runs.learner();
             let learn = |low: &str, high: &str| {
                 let (near, far) = if reverse { (high, low) } else { (low, high) };
-                learner.learn(near.into(), run(far), reverse);
+                let first = if reverse { format!("{low}z") } else { format!("{low}a") };
+                learner.learn(near.into(), KnownRun { first: first.into(), ..run(far) }, reverse);
             };
             learn("b", "d");
             learn("d", "f");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use rocksdb::{DBRawIterator, ReadOptions, Snapshot};
 use roundtable_common::scan::{self, Head, Rows, Run};
-use roundtable_consensus::{Key, KeyRange, PartitionId, ScanEntry, ScanPage, ScanRequest};
+use roundtable_consensus::{Fold, Key, KeyRange, PartitionId, ScanEntry, ScanPage, ScanRequest};
 
 use super::columns::{REGISTERS, VALUES, family};
 use super::format::{RowError, peek_register_row, row_key};
@@ -21,6 +21,13 @@ use super::{Store, StoreError};
 const ROWS_MAX: u64 = 1 << 18;
 /// A page that has taken this long ends, with what it has: a slow disk makes shorter pages, not longer waits.
 const TIME_MAX: Duration = Duration::from_millis(200);
+
+/// So many deletions are written into the database ahead of the next listing.
+const WAITING_TOMBSTONES_MAX: usize = 4_096;
+/// Rows that reading ahead reads of one partition at once.
+const READ_AHEAD_ROWS: u64 = 1 << 16;
+/// Values that it passes at most: it is for stretches in which almost everything is deleted.
+const READ_AHEAD_ENTRIES: u32 = 256;
 
 /// A page, and what it took.
 #[derive(Debug)]
@@ -47,6 +54,67 @@ impl Store {
         let is_spent = |rows| rows >= ROWS_MAX || Instant::now() >= until;
         let (page, rows) = scan::page(request, partitions, is_spent)?;
         Ok(Scanned { page, rows })
+    }
+}
+
+impl Store {
+    /// Reads what many deletions left behind, so that the next listing passes over it. To be called every now and then,
+    /// off the async threads.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn read_ahead_of_listings(&self) -> Result<(), StoreError> {
+        if self.unapplied.tombstones() >= WAITING_TOMBSTONES_MAX {
+            self.apply()?;
+        }
+        for unread in self.unapplied.runs.take_unread() {
+            let learner = self.unapplied.runs.learner();
+            let snapshot = self.db.snapshot();
+            let Some((partition, _)) = unread.low.split_first_chunk::<2>() else { continue };
+            let partition = PartitionId(u16::from_be_bytes(*partition));
+            let near = match unread.near {
+                Some(near) => near,
+                None => self.behind_the_row_before(&snapshot, partition, &unread.low)?,
+            };
+            let key_of = |row: &[u8]| row.get(2..).unwrap_or_default().to_vec();
+            let request = ScanRequest {
+                partitions: vec![partition],
+                range: KeyRange {
+                    start: key_of(&near).into(),
+                    end: Some([&key_of(&unread.high)[..], &[0]].concat().into()),
+                },
+                reverse: false,
+                want_values: false,
+                fold: Fold::Tombstones,
+                limit: READ_AHEAD_ENTRIES,
+                bytes_max: u32::MAX,
+            };
+            let cursor = Cursor::new(self, &snapshot, &learner, partition, &request);
+            scan::page(&request, [(partition, cursor)], |rows| rows >= READ_AHEAD_ROWS)?;
+        }
+        Ok(())
+    }
+
+    /// The bound just behind the row before `row`; where the partition begins, if there is none.
+    fn behind_the_row_before(
+        &self,
+        snapshot: &Snapshot<'_>,
+        partition: PartitionId,
+        row: &[u8],
+    ) -> Result<Vec<u8>, StoreError> {
+        let begin = row_key(partition, &[]);
+        let mut options = ReadOptions::default();
+        options.set_snapshot(snapshot);
+        options.set_iterate_lower_bound(begin.clone());
+        let mut rows = self.db.raw_iterator_cf_opt(family(&self.db, REGISTERS), options);
+        rows.seek_for_prev(row);
+        if rows.key() == Some(row) {
+            rows.prev();
+        }
+        match rows.key() {
+            Some(before) => Ok([before, &[0]].concat()),
+            None => rows.status().map(|()| begin).map_err(StoreError::database("scan registers")),
+        }
     }
 }
 
@@ -153,12 +221,13 @@ impl Rows for Cursor<'_> {
 
     fn pass_known(&mut self, from: Option<&[u8]>) -> Option<Run> {
         let near = self.row_at(from)?;
-        let KnownRun { far, rows, digest, is_cut } =
+        let KnownRun { far, first, rows, digest, is_cut } =
             self.learner.known(&near, self.reverse, self.far_end())?;
         let is_end = self.far_end() == Some(&far[..]);
         let end = if is_end { None } else { far.get(2..).map(Bytes::copy_from_slice) };
         self.seek = Some(Seek::Behind(far));
-        Some(Run { end, rows, digest, is_cut })
+        let first = first.get(2..).unwrap_or_default().to_vec();
+        Some(Run { end, first, rows, digest, is_cut })
     }
 
     fn learn(&mut self, from: Option<&[u8]>, run: &Run) {
@@ -167,7 +236,8 @@ impl Rows for Cursor<'_> {
             None => self.far_end().map(<[u8]>::to_vec),
         };
         if let (Some(near), Some(far)) = (self.row_at(from), far) {
-            let known = KnownRun { far, rows: run.rows, digest: run.digest, is_cut: run.is_cut };
+            let first = row_key(self.partition, &run.first);
+            let known = KnownRun { far, first, rows: run.rows, digest: run.digest, is_cut: run.is_cut };
             self.learner.learn(near, known, self.reverse);
         }
     }

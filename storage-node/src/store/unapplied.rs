@@ -81,6 +81,8 @@ struct Table {
     horizons: BTreeMap<u16, Ballot>,
     others: Vec<WriteBatch>,
     bytes: usize,
+    /// Tombstones among the commits.
+    tombstones: usize,
 }
 
 impl Table {
@@ -96,6 +98,7 @@ impl Table {
         self.bytes += log.0.len();
         for (row, mut waiting) in registers {
             self.bytes += waiting.register.memory_bytes();
+            self.tombstones += usize::from(!waiting.register.content.is_live());
             match self.registers.entry(row) {
                 Entry::Vacant(vacant) => {
                     self.bytes += ENTRY_BYTES + vacant.key().len();
@@ -244,6 +247,11 @@ impl Unapplied {
         WaitingBytes { filling, all: filling + self.leaving_bytes.load(Ordering::Relaxed) }
     }
 
+    /// Tombstones that wait in the table that fills, about.
+    pub(super) fn tombstones(&self) -> usize {
+        self.filling().table.tombstones
+    }
+
     /// The last commit that is in the database with all before it.
     pub(super) fn applied(&self) -> u64 {
         self.applied.load(Ordering::Acquire)
@@ -280,7 +288,8 @@ impl Unapplied {
         let written = if table.is_empty() { Ok(()) } else { table.write(db, seen) };
         match written {
             Ok(()) => {
-                self.runs.forget(table.registers.keys());
+                let is_tombstone = |waiting: &Waiting| !waiting.register.content.is_live();
+                self.runs.forget(table.registers.iter().map(|(row, waiting)| (row, is_tombstone(waiting))));
                 self.applied.store(*last, Ordering::Release);
                 leaving.table = None;
                 self.leaving_bytes.store(0, Ordering::Relaxed);
