@@ -68,9 +68,10 @@ pub trait Rows {
     fn step(&mut self);
 
     /// Passes over tombstones that are known without being read: those from `from` on (`None`: from where the range
-    /// begins). The present register is then the one behind them.
-    fn pass_known(&mut self, from: Option<&[u8]>) -> Option<Run> {
-        let _ = from;
+    /// begins). The present register is then the one behind them. A run of `rows_max` registers must be cut behind them;
+    /// one of more is not passed.
+    fn pass_known(&mut self, from: Option<&[u8]>, rows_max: u32) -> Option<Run> {
+        let _ = (from, rows_max);
         None
     }
 
@@ -214,25 +215,25 @@ impl<F: FnMut(u64) -> bool> Walk<'_, F> {
         if self.request.fold != Fold::Tombstones {
             return None;
         }
-        let run = cursor.rows.pass_known(cursor.from.as_deref())?;
-        cursor.span.add(&run);
-        match run.end {
-            None => {
-                self.close(cursor, None, Close::Soft);
-                Some(None)
+        let mut from = cursor.from.clone();
+        loop {
+            let left = SPAN_ROWS_MAX.saturating_sub(cursor.span.rows());
+            let run = cursor.rows.pass_known(from.as_deref(), left)?;
+            cursor.span.add(&run);
+            match run.end {
+                None => {
+                    self.close(cursor, None, Close::Soft);
+                    return Some(None);
+                }
+                Some(end) if run.is_cut => {
+                    let behind_key = end.split_last().map_or(&[][..], |(_, key)| key);
+                    let key = if self.request.reverse { end.to_vec() } else { behind_key.to_vec() };
+                    self.close(cursor, Some(end), Close::Cut);
+                    return Some(Some((key, Stop::Cut)));
+                }
+                // A register that was shown stood there, or nobody has read on: the span may go on.
+                Some(end) => from = Some(end),
             }
-            Some(end) if run.is_cut => {
-                let key = if self.request.reverse {
-                    &end[..]
-                } else {
-                    end.split_last().map_or(&[][..], |(_, key)| key)
-                };
-                let key = key.to_vec();
-                self.close(cursor, Some(end), Close::Cut);
-                Some(Some((key, Stop::Cut)))
-            }
-            // A register that was shown stood there: what follows may be folded by now.
-            Some(_) => None,
         }
     }
 

@@ -19,7 +19,7 @@ pub(super) struct OpenSpan {
     rows: u32,
     live: u32,
     digest: u128,
-    /// Registers that were read and not known before.
+    /// Registers that were read and not known before, and known runs that were joined.
     read: u32,
     /// The key of the first one.
     first: Vec<u8>,
@@ -31,6 +31,10 @@ impl OpenSpan {
     pub(super) fn take(&mut self) -> Self {
         let scratch = std::mem::take(&mut self.scratch);
         std::mem::replace(self, Self { scratch, ..Self::default() })
+    }
+
+    pub(super) fn rows(&self) -> u32 {
+        self.rows
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -62,6 +66,8 @@ impl OpenSpan {
     pub(super) fn add(&mut self, run: &Run) {
         if self.is_empty() {
             self.first.clone_from(&run.first);
+        } else {
+            self.read += 1;
         }
         self.rows += run.rows;
         self.digest = self.digest.wrapping_add(run.digest);

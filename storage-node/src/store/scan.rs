@@ -219,10 +219,13 @@ impl Rows for Cursor<'_> {
         Ok(Some(Head { key, accepted: head.accepted, live: head.live, expires_at: head.expires_at }))
     }
 
-    fn pass_known(&mut self, from: Option<&[u8]>) -> Option<Run> {
+    fn pass_known(&mut self, from: Option<&[u8]>, rows_max: u32) -> Option<Run> {
         let near = self.row_at(from)?;
         let KnownRun { far, first, rows, digest, is_cut } =
             self.learner.known(&near, self.reverse, self.far_end())?;
+        if rows > rows_max || (rows == rows_max && !is_cut) {
+            return None;
+        }
         let is_end = self.far_end() == Some(&far[..]);
         let end = if is_end { None } else { far.get(2..).map(Bytes::copy_from_slice) };
         self.seek = Some(Seek::Behind(far));
