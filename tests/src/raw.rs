@@ -81,6 +81,18 @@ impl Raw {
         Some((status, String::from_utf8_lossy(&body).into_owned()))
     }
 
+    /// Whether the server has closed the connection already and nothing lies unread.
+    ///
+    /// # Panics
+    /// When the socket does not let itself be asked.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.0.set_nonblocking(true).unwrap();
+        let found = self.0.peek(&mut [0]);
+        self.0.set_nonblocking(false).unwrap();
+        matches!(found, Ok(0)) || found.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    }
+
     /// Whether the server closes the connection, whatever it may send before.
     #[must_use]
     pub fn closes(&mut self) -> bool {

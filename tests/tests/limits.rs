@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that cannot go on fails its test")]
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use roundtable_tests::{Cluster, Layout, Process, Raw, eventually};
@@ -179,6 +181,50 @@ async fn stopping_router_tells_load_balancers_first() {
     router.put("a", "x").send().await.must_be(201);
     router.get("/livez").send().await.must_be(200);
     assert!(cluster.router_process(1).wait().success());
+}
+
+/// Puts again and again over one kept connection until the router ends it. Returns a request that was sent whole and not
+/// answered.
+fn keep_writing(mut connection: Raw, name: &str, answered: &AtomicU64) -> Option<String> {
+    for number in 0.. {
+        if connection.is_closed() {
+            return None;
+        }
+        connection.write(format!("PUT /v1/kv/{name} HTTP/1.1\r\nhost: r\r\ncontent-length: 1\r\n\r\nx"));
+        match connection.head() {
+            Some((201 | 204, head)) if head.contains("connection: close") => return None,
+            Some((201 | 204, _)) => answered.fetch_add(1, Ordering::Relaxed),
+            other => return Some(format!("{name}, request {number}: {other:?}")),
+        };
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminated_router_answers_every_request_that_was_sent_whole() {
+    const WRITERS: u64 = 16;
+    let mut cluster = Cluster::start().await;
+    for (round, delay) in ["0s", "0s", "0s", "200ms"].into_iter().enumerate() {
+        let router = cluster.router_process(1);
+        if round > 0 {
+            router.set_env("ROUNDTABLE_ROUTER_DRAIN_DELAY", delay);
+            router.start();
+            router.ready().await;
+        }
+        let address = router.address().to_owned();
+        let answered = Arc::new(AtomicU64::new(0));
+        let writers: Vec<_> = (0..WRITERS)
+            .map(|writer| {
+                let (connection, answered) = (Raw::connect(&address), Arc::clone(&answered));
+                std::thread::spawn(move || keep_writing(connection, &format!("{round}/{writer}"), &answered))
+            })
+            .collect();
+        eventually("writes flow", async || (answered.load(Ordering::Relaxed) > 20 * WRITERS).then_some(()))
+            .await;
+        assert!(router.terminate().success());
+        let lost: Vec<String> = writers.into_iter().filter_map(|writer| writer.join().unwrap()).collect();
+        assert_eq!(lost, Vec::<String>::new(), "round {round}, delay {delay}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
