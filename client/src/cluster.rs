@@ -42,9 +42,12 @@ pub struct NodeView {
     pub storage_id: Option<String>,
     /// `up`, `down` or `refused`.
     pub health: String,
-    /// Why it is not up.
+    /// Why it is not up, or what it refuses.
     #[serde(default)]
     pub detail: Option<String>,
+    /// What its disk lacks, if it refuses writes that make the data larger.
+    #[serde(default)]
+    pub disk_shortage: Option<DiskShortage>,
     /// How far its clock is ahead of the router's.
     #[serde(default)]
     pub clock_offset_ms: Option<i64>,
@@ -98,12 +101,23 @@ pub struct ReplicaView {
     pub error: Option<String>,
 }
 
+/// A disk below its reserve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DiskShortage {
+    /// What is free.
+    pub free_bytes: u64,
+    /// What should be.
+    pub reserve_bytes: u64,
+    /// The node's data directory.
+    pub directory: String,
+}
+
 /// Whether a router can serve every key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Readiness {
     /// A majority of every partition can be reached.
     pub ready: bool,
-    /// Why it is not ready; empty if it is.
+    /// Why it is not ready, or what is refused everywhere; empty if there is nothing to say.
     pub reason: String,
     /// The nodes that the router cannot use, and why.
     pub nodes: BTreeMap<String, String>,

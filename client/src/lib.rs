@@ -36,7 +36,7 @@ mod write;
 pub use answer::{Consistency, Counter, Entry, Written};
 pub use builder::{BuildError, ClientBuilder};
 pub use client::Client;
-pub use cluster::{ClusterView, KeyPlace, NodeView, PartitionView, Readiness, ReplicaView};
+pub use cluster::{ClusterView, DiskShortage, KeyPlace, NodeView, PartitionView, Readiness, ReplicaView};
 pub use error::{Cause, Error, Outcome, RequestError};
 pub use etag::{ETag, ParseETagError};
 pub use idempotency::{IdempotencyKey, ParseIdempotencyKeyError};

@@ -27,7 +27,7 @@ mod round;
 pub use acceptor::{Acceptance, Acceptor};
 pub use apply::{Applied, Attempt, NeedsValue, Proposal, RoundContext, apply, refusal};
 pub use ballot::{Ballot, Hlc, ProposerId, Version};
-pub use bootstrap::{Bootstrap, BootstrapEffect, Hello, Membership, Obstacle, Refusal, Status};
+pub use bootstrap::{Bootstrap, BootstrapEffect, DiskShortage, Hello, Membership, Obstacle, Refusal, Status};
 pub use clock::HybridClock;
 pub use configuration::{Adopted, Configuration, ConfigurationDigest, FileStanding, Member};
 pub use coordinator::{

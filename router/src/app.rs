@@ -168,11 +168,13 @@ impl App {
             let (stats, in_flight) = engine.stats();
             self.metrics.set_coordinators(&stats, in_flight, engine.clock_offset_ms());
             for link in engine.links() {
+                let status = link.status();
                 self.metrics.set_node(&NodeFigures {
                     node: link.target.node.clone(),
                     usable: link.is_usable(),
                     queued: link.queued(),
-                    clock_offset_ms: link.status().clock_offset_ms,
+                    clock_offset_ms: status.clock_offset_ms,
+                    disk_low: status.shortage.is_some(),
                 });
             }
         }

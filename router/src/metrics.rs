@@ -46,6 +46,8 @@ pub struct NodeFigures {
     pub queued: usize,
     /// Its clock minus the router's, in milliseconds.
     pub clock_offset_ms: i64,
+    /// It refuses writes that grow because its disk is below its reserve.
+    pub disk_low: bool,
 }
 
 /// All metrics of the process.
@@ -77,6 +79,7 @@ pub struct Metrics {
     pub outbox_overflows: Counter,
     node_usable: Family<NodeLabels, Gauge>,
     node_queued: Family<NodeLabels, Gauge>,
+    node_disk_low: Family<NodeLabels, Gauge>,
     node_clock_offset: Family<NodeLabels, Gauge<f64, std::sync::atomic::AtomicU64>>,
 }
 
@@ -117,6 +120,7 @@ impl Metrics {
             outbox_overflows: Counter::default(),
             node_usable: Family::default(),
             node_queued: Family::default(),
+            node_disk_low: Family::default(),
             node_clock_offset: Family::default(),
         };
         metrics.register();
@@ -186,6 +190,8 @@ impl Metrics {
         );
         r.register("node_usable", "1 if requests go to the node, else 0", self.node_usable.clone());
         r.register("node_queued_requests", "Requests waiting for the node", self.node_queued.clone());
+        let low = "1 if the node refuses writes that grow because its disk is below its reserve, else 0";
+        r.register("node_disk_low", low, self.node_disk_low.clone());
         r.register_with_unit(
             "node_clock_offset",
             "The node's clock minus the router's",
@@ -238,6 +244,7 @@ impl Metrics {
     pub fn set_node(&self, figures: &NodeFigures) {
         let labels = NodeLabels { node: figures.node.to_string() };
         self.node_usable.get_or_create(&labels).set(i64::from(figures.usable));
+        self.node_disk_low.get_or_create(&labels).set(i64::from(figures.disk_low));
         self.node_queued.get_or_create(&labels).set(i64::try_from(figures.queued).unwrap_or(i64::MAX));
         self.node_clock_offset.get_or_create(&labels).set(seconds(figures.clock_offset_ms));
     }
@@ -278,7 +285,13 @@ mod tests {
         metrics.observe_batch(Lane::Quick, 1, 1);
         let node: NodeId = "n1".parse().unwrap();
         metrics.count_lost(&node, 1);
-        metrics.set_node(&NodeFigures { node, usable: true, queued: 0, clock_offset_ms: -1 });
+        metrics.set_node(&NodeFigures {
+            node,
+            usable: true,
+            queued: 0,
+            clock_offset_ms: -1,
+            disk_low: false,
+        });
         let document = std::fs::read_to_string("../docs/metrics.md").unwrap();
         let named =
             document.split('`').skip(1).step_by(2).map(|code| code.split('{').next().unwrap_or_default());

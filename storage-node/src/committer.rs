@@ -135,7 +135,7 @@ impl Committer {
             }
             if bytes_since_poll >= POLL_SPACE_AFTER_BYTES {
                 bytes_since_poll = 0;
-                poll_space(&self.disk);
+                self.disk.poll_or_log();
             }
         }
     }
@@ -182,8 +182,8 @@ impl Committer {
             for (_, write) in &job.writes {
                 match write {
                     Write::Horizon(horizon) => commit.horizon(job.shard, *horizon),
-                    Write::Accept { partition, key, register, spills, was_spilled } => {
-                        commit.accept(*partition, key, register, *spills, *was_spilled);
+                    Write::Accept { partition, key, register, spills, was_spilled, replaced_bytes } => {
+                        commit.accept(*partition, key, register, *spills, *was_spilled, *replaced_bytes);
                     }
                 }
             }
@@ -194,8 +194,9 @@ impl Committer {
 
     /// Nobody follows the log yet, so nothing holds its entries back: the oldest go when it is too long.
     fn limit_log(&self, bytes: u64) -> Result<(), StoreError> {
-        if bytes > self.log_bytes_max
-            && let Some(dropped) = self.store.drop_log_beyond(self.log_bytes_max)?
+        let log_bytes_max = self.log_bytes_max.min(self.disk.log_bytes_max());
+        if bytes > log_bytes_max
+            && let Some(dropped) = self.store.drop_log_beyond(log_bytes_max)?
         {
             self.metrics.log_dropped_entries.inc_by(dropped.entries);
             tracing::info!(
@@ -203,17 +204,11 @@ impl Committer {
                 first_seq = dropped.bounds.first_seq,
                 next_seq = dropped.bounds.next_seq,
                 log_bytes = dropped.bounds.bytes(),
-                log_bytes_max = self.log_bytes_max,
+                log_bytes_max,
                 "replication log at its limit: oldest entries dropped"
             );
         }
         Ok(())
-    }
-}
-
-fn poll_space(disk: &DiskWatch) {
-    if let Err(error) = disk.poll() {
-        tracing::warn!(%error, "cannot ask for free disk space");
     }
 }
 
@@ -239,6 +234,7 @@ mod tests {
             register: Arc::new(register),
             spills: false,
             was_spilled: false,
+            replaced_bytes: 0,
         };
         let (to, receiver) = oneshot::channel();
         let reply = Reply { id: number, done: true, body: ReplyBody::Accepted { next_promised: false } };

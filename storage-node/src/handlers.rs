@@ -14,7 +14,7 @@ use roundtable_common::wire::{
     self, Refused, decode_requests, decode_scan, encode_hello, encode_page, encode_refusal, encode_replies,
     reply_size_hint,
 };
-use roundtable_consensus::{Rejection, Reply, Request};
+use roundtable_consensus::{Hello, Rejection, Reply, Request};
 use serde_json::json;
 
 use crate::body::{AnswerBody, receive};
@@ -125,8 +125,7 @@ async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(Scanned, Held), 
     match scanned {
         Ok(Ok(scanned)) => Ok((scanned, held)),
         Ok(Err(error)) => {
-            tracing::error!(%error, "scan failed");
-            node.metrics.read_errors.inc();
+            node.metrics.observe_read_error(&error);
             Err(ScanError::NoAnswer)
         }
         Err(NoAnswer) => Err(ScanError::NoAnswer),
@@ -136,17 +135,27 @@ async fn take_scan(node: &Arc<Node>, body: Incoming) -> Result<(Scanned, Held), 
 /// Who this node is.
 pub(crate) fn hello(node: &Node) -> Response<AnswerBody> {
     let obstacle = node.obstacle().map(|obstacle| obstacle.reason().to_owned());
-    wire_answer(encode_hello(&node.membership.hello(obstacle)), Held::none())
+    let hello = Hello { shortage: node.disk.shortage(), ..node.membership.hello(obstacle) };
+    wire_answer(encode_hello(&hello), Held::none())
 }
 
-/// Whether the node votes, and if not, why.
+/// Whether the node votes, and if not, why; and how its disk is. A disk below its reserve does not make it unready: it
+/// answers reads, deletes, and whatever does not grow.
 pub(crate) fn ready(node: &Node) -> Response<AnswerBody> {
     let obstacle = node.obstacle();
+    let shortage = node.disk.shortage();
     let sender = node.sender();
     let adopted = node.membership.view().is_some();
     let text = json!({
         "ready": obstacle.is_none(),
         "reason": obstacle.as_ref().map_or("", |obstacle| obstacle.reason()),
+        "disk": {
+            "refuses_growth": shortage.is_some(),
+            "detail": shortage.map_or_else(String::new, |shortage| shortage.to_string()),
+            "free_bytes": node.disk.free_bytes(),
+            "reserve_bytes": node.disk.free_bytes_min(),
+            "directory": node.disk.directory().display().to_string(),
+        },
         "node": sender.node.to_string(),
         "storage_id": sender.storage.to_string(),
         "cluster_id": adopted.then(|| sender.cluster.to_string()),

@@ -32,6 +32,7 @@ pub mod metrics;
 mod node;
 pub mod peers;
 pub mod pipeline;
+mod reclaimer;
 pub mod run;
 mod server;
 mod shard;

@@ -6,6 +6,8 @@ use prometheus_client::encoding::{EncodeLabelSet, EncodeLabelValue, LabelValueEn
 use roundtable_common::wire::Refused;
 use roundtable_consensus::{Rejection, RequestBody};
 
+use crate::store::Reclaim;
+
 macro_rules! label_values {
     ($(#[doc = $doc:literal])+ $name:ident { $($variant:ident = $text:literal,)+ }) => {
         $(#[doc = $doc])+
@@ -65,6 +67,25 @@ label_values! {
     }
 }
 
+label_values! {
+    /// What gave the room of dead values back.
+    ReclaimKind {
+        MergeValues = "merge_values",
+        MergeRegisters = "merge_registers",
+        CollectBlobs = "collect_blobs",
+    }
+}
+
+impl ReclaimKind {
+    pub(crate) fn of(work: Reclaim) -> Self {
+        match work {
+            Reclaim::MergeValues => Self::MergeValues,
+            Reclaim::MergeRegisters => Self::MergeRegisters,
+            Reclaim::CollectBlobs { .. } => Self::CollectBlobs,
+        }
+    }
+}
+
 impl RequestKind {
     pub(crate) fn of(body: &RequestBody) -> Self {
         match body {
@@ -120,4 +141,10 @@ pub(crate) struct RejectionLabel {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(crate) struct RefusalLabel {
     pub(crate) reason: RefusalReason,
+}
+
+/// The label of work that gives room back.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(crate) struct ReclaimLabel {
+    pub(crate) work: ReclaimKind,
 }

@@ -8,14 +8,15 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
-use roundtable_common::telemetry::{self, Service};
+use roundtable_common::telemetry::{self, Recurring, Service};
 use roundtable_common::wire::Refused;
 use roundtable_consensus::{Reply, ReplyBody, Request};
 
 use crate::metric_labels::{
-    KindLabel, RefusalLabel, RefusalReason, RejectionLabel, RejectionReason, RequestKind,
+    KindLabel, ReclaimKind, ReclaimLabel, RefusalLabel, RefusalReason, RejectionLabel, RejectionReason,
+    RequestKind,
 };
-use crate::store::{CommitStats, LogBounds, StoreStats};
+use crate::store::{CommitStats, LogBounds, Reclaim, StoreError, StoreStats};
 
 /// The node's metrics with their registry.
 pub struct Metrics {
@@ -31,8 +32,10 @@ pub struct Metrics {
     scan_entries: Counter,
     scan_rows: Counter,
     scan_seconds: Histogram,
-    /// Registers that could not be read from disk.
-    pub(crate) read_errors: Counter,
+    read_errors: Counter,
+    /// Reads from disk fail.
+    unreadable: Recurring,
+    reclaims: Family<ReclaimLabel, Counter>,
     /// Requests whose register was looked up in the store.
     pub(crate) register_reads: Counter,
     /// Memory of the registers kept beside the store.
@@ -54,6 +57,7 @@ struct Gauges {
     in_flight_bytes: Gauge,
     disk_free_bytes: Gauge,
     disk_reserve_bytes: Gauge,
+    disk_low: Gauge,
     log_bytes: Gauge,
     log_entries: Gauge,
     log_next_seq: Gauge,
@@ -61,6 +65,9 @@ struct Gauges {
     memtable_bytes: Gauge,
     table_bytes: Gauge,
     blob_bytes: Gauge,
+    blob_garbage_bytes: Gauge,
+    dead_value_bytes: Gauge,
+    dead_register_bytes: Gauge,
     block_cache_bytes: Gauge,
     compaction_pending_bytes: Gauge,
     registers: Gauge,
@@ -75,6 +82,7 @@ pub(crate) struct Observed {
     pub(crate) in_flight_bytes: usize,
     pub(crate) disk_free_bytes: u64,
     pub(crate) disk_reserve_bytes: u64,
+    pub(crate) disk_low: bool,
     pub(crate) log: LogBounds,
     pub(crate) store: StoreStats,
 }
@@ -112,6 +120,8 @@ impl Metrics {
             scan_rows: Counter::default(),
             scan_seconds: seconds(),
             read_errors: Counter::default(),
+            unreadable: Recurring::new(),
+            reclaims: Family::default(),
             register_reads: Counter::default(),
             register_cache_bytes: Gauge::default(),
             log_dropped_entries: Counter::default(),
@@ -169,6 +179,18 @@ impl Metrics {
         self.scan_seconds.observe(took.as_secs_f64());
     }
 
+    /// Something could not be read from disk. Each is counted; the log has one line a minute.
+    pub(crate) fn observe_read_error(&self, error: &StoreError) {
+        self.read_errors.inc();
+        if let Some(count) = self.unreadable.met() {
+            tracing::error!(%error, count, "cannot read from the disk: requests for it are refused");
+        }
+    }
+
+    pub(crate) fn observe_reclaim(&self, work: Reclaim) {
+        self.reclaims.get_or_create(&ReclaimLabel { work: ReclaimKind::of(work) }).inc();
+    }
+
     /// A family tells a label set only once it exists; a graph should begin at zero.
     fn make_all_labels(&self) {
         for &kind in RequestKind::ALL {
@@ -176,6 +198,9 @@ impl Metrics {
         }
         for &reason in RejectionReason::ALL {
             drop(self.rejections.get_or_create(&RejectionLabel { reason }));
+        }
+        for &work in ReclaimKind::ALL {
+            drop(self.reclaims.get_or_create(&ReclaimLabel { work }));
         }
         for &reason in RefusalReason::ALL {
             drop(self.refusals.get_or_create(&RefusalLabel { reason }));
@@ -214,6 +239,8 @@ impl Metrics {
         registry.register_with_unit("register_cache", kept, Unit::Bytes, self.register_cache_bytes.clone());
         let dropped = "Entries dropped because the replication log was at its limit";
         registry.register("log_dropped_entries", dropped, self.log_dropped_entries.clone());
+        let reclaims = "Pieces of work that gave the room of dead values back";
+        registry.register("reclaims", reclaims, self.reclaims.clone());
         registry.register("connections", "Connections open", self.connections.clone());
         let refused = "Connections closed at once because there were too many";
         registry.register("connections_refused", refused, self.connections_refused.clone());
@@ -238,6 +265,10 @@ impl Gauges {
         bytes("store_memtable", "Recent writes in the database's memory", &self.memtable_bytes);
         bytes("store_table", "Sorted files in use", &self.table_bytes);
         bytes("store_blob", "Blob files in use", &self.blob_bytes);
+        bytes("store_blob_garbage", "Dead values in blob files", &self.blob_garbage_bytes);
+        bytes("store_dead_values", "Long values replaced or deleted, not merged yet", &self.dead_value_bytes);
+        let dead = "Short values replaced or deleted, not merged yet";
+        bytes("store_dead_registers", dead, &self.dead_register_bytes);
         bytes("store_block_cache", "Block cache in use", &self.block_cache_bytes);
         bytes(
             "store_compaction_pending",
@@ -245,6 +276,8 @@ impl Gauges {
             &self.compaction_pending_bytes,
         );
         registry.register("ready", "1 if the node votes, else 0", self.ready.clone());
+        let low = "1 if writes that grow are refused because the disk is below its reserve, else 0";
+        registry.register("disk_low", low, self.disk_low.clone());
         registry.register("epoch", "Version of the adopted configuration, 0 before", self.epoch.clone());
         registry.register("log_entries", "Entries in the replication log", self.log_entries.clone());
         registry.register("log_next_seq", "Number of the next log entry", self.log_next_seq.clone());
@@ -266,13 +299,18 @@ impl Gauges {
         set(&self.in_flight_bytes, observed.in_flight_bytes as u64);
         set(&self.disk_free_bytes, observed.disk_free_bytes);
         set(&self.disk_reserve_bytes, observed.disk_reserve_bytes);
+        set(&self.disk_low, observed.disk_low.into());
         set(&self.log_bytes, observed.log.bytes());
         set(&self.log_entries, observed.log.entries());
         set(&self.log_next_seq, observed.log.next_seq);
         set(&self.unapplied_bytes, observed.store.unapplied_bytes);
         set(&self.memtable_bytes, observed.store.memtable_bytes);
         set(&self.table_bytes, observed.store.table_bytes);
-        set(&self.blob_bytes, observed.store.blob_bytes);
+        let occupancy = &observed.store.occupancy;
+        set(&self.blob_bytes, occupancy.blob_bytes);
+        set(&self.blob_garbage_bytes, occupancy.blob_garbage_bytes);
+        set(&self.dead_value_bytes, occupancy.dead_value_bytes);
+        set(&self.dead_register_bytes, occupancy.dead_register_bytes);
         set(&self.block_cache_bytes, observed.store.block_cache_bytes);
         set(&self.compaction_pending_bytes, observed.store.compaction_pending_bytes);
         set(&self.registers, observed.store.registers_estimate);

@@ -147,6 +147,7 @@ impl Node {
             in_flight_bytes: self.budget.used_bytes(),
             disk_free_bytes: self.disk.free_bytes(),
             disk_reserve_bytes: self.disk.free_bytes_min(),
+            disk_low: self.disk.shortage().is_some(),
             log: self.store.log_bounds(),
             store: self.store.stats(),
         })

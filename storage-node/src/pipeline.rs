@@ -162,12 +162,14 @@ impl Pipeline {
         &self.voting
     }
 
-    /// Lets the shards raise their horizons ahead of need, let go of what readers of the store find by now, and say whether
-    /// they may vote. To be called a few times a
-    /// second.
+    /// Lets the shards raise their horizons ahead of need, let go of what readers of the store find by now, and say
+    /// whether they may vote; ends the process if the database failed. To be called a few times a second.
     pub fn tick(&self) {
         let parts = &self.shards.parts;
         parts.marks.note_found(parts.store.applied());
+        if let Some(reason) = parts.store.failure() {
+            self.shards.fault.raise(&reason);
+        }
         for index in 0..self.shards.shards.len() {
             if let Ok((shard, readiness)) = self.shards.with(index, |shard| {
                 let readiness: Readiness = shard.tick(&self.shards.parts)?;

@@ -18,6 +18,7 @@ use crate::membership::{Membership, MembershipError};
 use crate::metrics::Metrics;
 use crate::node::{Node, Parts};
 use crate::pipeline::{Pipeline, StartError};
+use crate::reclaimer::{self, Reclaimer};
 use crate::server;
 use crate::store::{OpenError, Store, StoreError};
 
@@ -94,6 +95,7 @@ pub struct Running {
     fault: Fault,
     watch: FaultWatch,
     peer_timeout: Duration,
+    reclaimer: Reclaimer,
 }
 
 impl Running {
@@ -117,6 +119,8 @@ impl Running {
         let budget = Budget::new(config.server.in_flight_bytes_max);
         let (fault, watch) = Fault::new();
         let pipeline = Pipeline::start(&store, &config.pipeline, &disk, &budget, &metrics, &fault)?;
+        let reclaimer = Reclaimer::start(&store, &disk, &metrics, &fault)
+            .map_err(|source| StartError::Thread { name: reclaimer::THREAD, source })?;
         let parts = Parts { id, store, pipeline, membership, metrics, budget, disk, fault: watch.clone() };
         let peer_timeout = config.peer_timeout;
         let node = Arc::new(Node::new(parts, &config));
@@ -128,7 +132,7 @@ impl Running {
             shards = config.pipeline.shards,
             "node listens"
         );
-        Ok(Self { node, acceptor, address, fault, watch, peer_timeout })
+        Ok(Self { node, acceptor, address, fault, watch, peer_timeout, reclaimer })
     }
 
     /// Where it listens.
@@ -161,26 +165,29 @@ impl Running {
         let cut_off = match ended {
             Ok(cut_off) => cut_off,
             Err(fault) => {
+                tracing::error!(reason = %fault, "the node answers nothing any more and ends");
                 // Whoever waits for a reply gets none: the connection is closed. The threads end before the process
                 // does, because RocksDB is not safe to use while the process takes itself down.
                 self.node.stop.advance(Stage::Stopping);
                 stop_threads(&self.node).await;
+                stop_reclaimer(self.reclaimer).await;
                 return Err(fault);
             }
         };
         if cut_off > 0 {
             tracing::warn!(connections = cut_off, "connections were cut off at the end of the drain time");
         }
-        close(self.node, &self.watch).await
+        close(self.node, self.reclaimer, &self.watch).await
     }
 }
 
 /// Ends the threads, flushes, and closes the store.
-async fn close(node: Arc<Node>, watch: &FaultWatch) -> Result<(), NodeError> {
+async fn close(node: Arc<Node>, reclaimer: Reclaimer, watch: &FaultWatch) -> Result<(), NodeError> {
     stop_threads(&node).await;
     let store = Arc::clone(&node.store);
     let flushed =
         tokio::task::spawn_blocking(move || store.flush()).await.unwrap_or(Err(StoreError::Poisoned));
+    stop_reclaimer(reclaimer).await;
     if let Some(reason) = watch.reason() {
         return Err(NodeError::Fault(reason));
     }
@@ -193,6 +200,14 @@ async fn close(node: Arc<Node>, watch: &FaultWatch) -> Result<(), NodeError> {
 async fn stop_threads(node: &Arc<Node>) {
     let node = Arc::clone(node);
     let stopped = tokio::task::spawn_blocking(move || node.pipeline.stop());
+    if let Err(error) = stopped.await {
+        tracing::error!(%error, "the threads did not end as they should");
+    }
+}
+
+/// Ends its thread; a compaction under way is given up.
+async fn stop_reclaimer(reclaimer: Reclaimer) {
+    let stopped = tokio::task::spawn_blocking(move || reclaimer.stop());
     if let Err(error) = stopped.await {
         tracing::error!(%error, "the threads did not end as they should");
     }
@@ -247,10 +262,8 @@ async fn watch_disk(node: Arc<Node>) {
     loop {
         ticks.tick().await;
         let disk = Arc::clone(&node.disk);
-        match tokio::task::spawn_blocking(move || disk.poll()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "cannot ask for free disk space"),
-            Err(_) => return,
+        if tokio::task::spawn_blocking(move || disk.poll_or_log()).await.is_err() {
+            return;
         }
     }
 }

@@ -244,8 +244,7 @@ impl Shard {
             }
             Err(Unread::Failed(error)) => {
                 // This key only: the other keys' rows may be whole, and refusing is always safe.
-                tracing::error!(%error, "cannot read a register: its requests are refused");
-                parts.metrics.read_errors.inc();
+                parts.metrics.observe_read_error(&error);
                 answered.replies.push(refuse(Rejection::NotReady));
                 return Ticket::NONE;
             }

@@ -3,10 +3,10 @@
 use bytes::Bytes;
 use roundtable_common::wire::{self, Refused, Target};
 use roundtable_consensus::{
-    Adopted, Ballot, ClusterId, Configuration, ConfigurationDigest, Content, ContentType, Epoch, Fold, Hello,
-    History, Hlc, Key, KeyRange, Member, OpId, OpRecord, Outcome, PageEnd, PartitionId, ProposerId, Register,
-    Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage, ScanRequest, Span, StorageId,
-    Value, Version,
+    Adopted, Ballot, ClusterId, Configuration, ConfigurationDigest, Content, ContentType, DiskShortage,
+    Epoch, Fold, Hello, History, Hlc, Key, KeyRange, Member, OpId, OpRecord, Outcome, PageEnd, PartitionId,
+    ProposerId, Register, Rejection, Reply, ReplyBody, Request, RequestBody, ScanEntry, ScanPage,
+    ScanRequest, Span, StorageId, Value, Version,
 };
 
 const NODE_MS: u64 = 1_790_000_000_123;
@@ -182,5 +182,10 @@ fn hello() -> Hello {
         node_ms: NODE_MS,
         ready: false,
         reason: "starting".into(),
+        shortage: Some(DiskShortage {
+            free_bytes: 12 << 20,
+            reserve_bytes: 1 << 30,
+            directory: "/data".into(),
+        }),
     }
 }

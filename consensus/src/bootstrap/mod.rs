@@ -32,6 +32,7 @@ mod status;
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use judgement::identity;
@@ -61,6 +62,30 @@ pub struct Hello {
     pub ready: bool,
     /// Why it doesn't; empty when it does.
     pub reason: String,
+    /// What its disk lacks, if it refuses writes that grow for that.
+    pub shortage: Option<DiskShortage>,
+}
+
+/// A disk below its reserve: the node refuses writes that make the data larger, and answers all others.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct DiskShortage {
+    /// What is free.
+    pub free_bytes: u64,
+    /// What should be.
+    pub reserve_bytes: u64,
+    /// The data directory.
+    pub directory: String,
+}
+
+impl fmt::Display for DiskShortage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (free, reserve) = (self.free_bytes >> 20, self.reserve_bytes >> 20);
+        write!(
+            f,
+            "refuses writes that grow: {free} MiB are free on the disk of {}, below the reserve of {reserve} MiB (free_bytes_min)",
+            self.directory
+        )
+    }
 }
 
 /// What a data directory knows of its membership.
@@ -248,7 +273,7 @@ impl Bootstrap {
         self.adopted().map(|adopted| adopted.judge_file(&self.file))
     }
 
-    /// What this node says of itself. Only what is durable is told.
+    /// What this node says of itself, its disk aside. Only what is durable is told.
     #[must_use]
     pub fn hello(&self, node_ms: u64, ready: bool, reason: String) -> Hello {
         let (bound, adopted) = match &self.phase {
@@ -266,6 +291,7 @@ impl Bootstrap {
             node_ms,
             ready,
             reason,
+            shortage: None,
         }
     }
 

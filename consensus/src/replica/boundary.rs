@@ -117,6 +117,8 @@ pub enum Write {
         spills: bool,
         /// Those of the register that it replaces are: to be overwritten or deleted.
         was_spilled: bool,
+        /// Bytes of the value that it replaces; zero for a tombstone or an absent key.
+        replaced_bytes: u32,
     },
 }
 

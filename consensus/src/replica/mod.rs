@@ -318,6 +318,7 @@ impl<P: PromiseTable> Replica<P> {
             register: Arc::clone(&register),
             spills: head.spilled,
             was_spilled: replaced.spilled,
+            replaced_bytes: replaced.value_bytes,
         };
         let ticket = self.write(write, out);
         let known = Known { register, spilled: head.spilled, ticket };

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use hyper::StatusCode;
 use roundtable_common::wire::{BATCH_PATH, decode_replies, encode_requests};
-use roundtable_consensus::{Content, Key, PartitionId, Register, ReplyBody, Request, RequestBody, Standing};
+use roundtable_consensus::{
+    Content, DiskShortage, Key, PartitionId, Register, ReplyBody, Request, RequestBody, Standing,
+};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
@@ -38,9 +40,25 @@ struct NodeView {
     /// `up`, `down`, `refused`.
     health: &'static str,
     detail: String,
+    /// What its disk lacks, if it refuses writes that grow.
+    disk_shortage: Option<ShortageView>,
     clock_offset_ms: i64,
     /// Entries of peers' logs that the node has not passed; not known while nodes don't follow each other.
     catch_up_lag: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct ShortageView {
+    free_bytes: u64,
+    reserve_bytes: u64,
+    directory: String,
+}
+
+impl From<DiskShortage> for ShortageView {
+    fn from(shortage: DiskShortage) -> Self {
+        let DiskShortage { free_bytes, reserve_bytes, directory } = shortage;
+        Self { free_bytes, reserve_bytes, directory }
+    }
 }
 
 #[derive(Serialize)]
@@ -89,7 +107,11 @@ pub(super) fn cluster(cluster: &Cluster) -> Result<Reply, Problem> {
                 Standing::Refused => "refused",
                 Standing::Unknown | Standing::Suspect | Standing::Down => "down",
             },
-            detail: status.detail,
+            detail: match &status.shortage {
+                Some(shortage) if status.detail.is_empty() => shortage.to_string(),
+                Some(_) | None => status.detail,
+            },
+            disk_shortage: status.shortage.map(ShortageView::from),
             clock_offset_ms: status.clock_offset_ms,
             catch_up_lag: None,
         })

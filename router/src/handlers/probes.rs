@@ -32,6 +32,11 @@ struct Readiness {
     /// Partitions without a majority that can be reached.
     partitions: Vec<u16>,
     partitions_unavailable: usize,
+    /// Nodes that refuse writes that make the data larger, and why: their disks are below their reserves. They serve
+    /// all else, and so does this router.
+    nodes_refusing_growth: BTreeMap<String, String>,
+    /// Partitions of which no majority takes such writes.
+    partitions_refusing_growth: usize,
 }
 
 /// The process runs.
@@ -55,6 +60,8 @@ fn readiness(app: &App) -> Readiness {
             nodes: nodes.into_iter().map(|(node, detail)| (node.to_string(), detail)).collect(),
             partitions: Vec::new(),
             partitions_unavailable: 0,
+            nodes_refusing_growth: BTreeMap::new(),
+            partitions_refusing_growth: 0,
         },
         Phase::Serving(cluster) => of_cluster(&cluster),
     };
@@ -81,18 +88,35 @@ fn of_cluster(cluster: &Cluster) -> Readiness {
         .filter(|(_, status)| !status.standing.is_usable())
         .map(|(link, status)| (link.target.node.to_string(), status.detail.clone()))
         .collect();
+    let shortages: BTreeMap<NodeIndex, String> = (cluster.engine().links().iter())
+        .filter_map(|link| Some((link.node, link.status().shortage?.to_string())))
+        .collect();
+    let takes_growth = |node: NodeIndex| is_usable(node) && !shortages.contains_key(&node);
+    let partitions_refusing_growth = match shortages.is_empty() {
+        true => 0,
+        false => cluster.partitions().filter(|(_, replicas)| !replicas.is_quorum(takes_growth)).count(),
+    };
     let ready = lost.is_empty();
     let count = lost.len();
     Readiness {
         ready,
         state: if ready { "ready" } else { "no_quorum" },
-        reason: if ready {
-            String::new()
-        } else {
+        reason: if !ready {
             format!("a majority of the replicas of {count} partitions cannot be reached")
+        } else if partitions_refusing_growth > 0 {
+            format!(
+                "writes that make the data larger are refused in {partitions_refusing_growth} partitions: the disks \
+                 of a majority of their replicas are below their reserves"
+            )
+        } else {
+            String::new()
         },
         nodes,
         partitions: lost.into_iter().take(PARTITIONS_LISTED_MAX).collect(),
         partitions_unavailable: count,
+        nodes_refusing_growth: (shortages.into_iter())
+            .filter_map(|(node, shortage)| Some((cluster.node_id(node)?.to_string(), shortage)))
+            .collect(),
+        partitions_refusing_growth,
     }
 }

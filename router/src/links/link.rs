@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use roundtable_common::wire::{Target, request_size_hint};
-use roundtable_consensus::{Health, Lane, NodeIndex, Outbox, Request, Standing};
+use roundtable_consensus::{DiskShortage, Health, Lane, NodeIndex, Outbox, Request, Standing};
 use tokio::sync::Notify;
 
 use crate::config::LinkConfig;
@@ -33,6 +33,8 @@ pub struct NodeStatus {
     pub detail: String,
     /// Its clock minus this process's, in milliseconds, when it was last asked.
     pub clock_offset_ms: i64,
+    /// Its disk is below its reserve: it refuses writes that grow.
+    pub shortage: Option<DiskShortage>,
 }
 
 /// The link to one node.
@@ -50,6 +52,7 @@ pub struct Link {
     health: Mutex<Health>,
     health_changed: Notify,
     clock_offset_ms: AtomicI64,
+    shortage: Mutex<Option<DiskShortage>>,
 }
 
 struct LaneQueue {
@@ -81,6 +84,7 @@ impl Link {
             health: Mutex::new(Health::new(config.health, seed)),
             health_changed: Notify::new(),
             clock_offset_ms: AtomicI64::new(0),
+            shortage: Mutex::new(None),
         }
     }
 
@@ -158,6 +162,7 @@ impl Link {
             standing: health.standing(),
             detail: health.detail().to_owned(),
             clock_offset_ms: self.clock_offset_ms.load(Ordering::Relaxed),
+            shortage: self.shortage.lock().unwrap_or_else(PoisonError::into_inner).clone(),
         }
     }
 
@@ -183,6 +188,11 @@ impl Link {
     pub fn note_clock(&self, node_ms: u64, wall_ms: u64) {
         let offset = i128::from(node_ms) - i128::from(wall_ms);
         self.clock_offset_ms.store(i64::try_from(offset).unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Notes what the node's disk lacks, if anything, as it said when it was last asked.
+    pub fn note_shortage(&self, shortage: Option<DiskShortage>) {
+        *self.shortage.lock().unwrap_or_else(PoisonError::into_inner) = shortage;
     }
 
     fn queue(&self, lane: Lane) -> &LaneQueue {

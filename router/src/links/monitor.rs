@@ -38,7 +38,9 @@ fn conclude(engine: &Engine, link: &Arc<Link>, answer: Result<Bytes, LinkError>)
     let reach = match hello {
         Ok(hello) => {
             engine.observe_clock(link, hello.node_ms);
-            link.health().probe_answered(now_us, verdict(&link.target, &hello))
+            let verdict = verdict(&link.target, &hello);
+            link.note_shortage(hello.shortage);
+            link.health().probe_answered(now_us, verdict)
         }
         Err(error) => link.health().probe_failed(now_us, error.to_string()),
     };
@@ -120,6 +122,7 @@ mod tests {
             node_ms: 0,
             ready: true,
             reason: String::new(),
+            shortage: None,
         };
         assert_eq!(verdict(&target, &good), Ok(()));
         let mut other_cluster = adopted.clone();

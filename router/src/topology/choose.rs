@@ -112,6 +112,7 @@ mod tests {
             node_ms: 0,
             ready: true,
             reason: String::new(),
+            shortage: None,
         };
         reports
             .iter()

@@ -176,6 +176,7 @@ impl State {
             node_ms: now_ms(),
             ready: true,
             reason: String::new(),
+            shortage: None,
         }
     }
 

@@ -53,6 +53,13 @@ pub enum DirectoryError {
     },
 }
 
+impl DirectoryError {
+    pub(super) fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        |source| Self::Io { path, source }
+    }
+}
+
 impl Directory {
     /// Makes the directory if needed and takes its lock.
     ///

@@ -7,6 +7,7 @@
 //! USENIX ATC 2020).
 
 pub mod columns;
+mod dead;
 pub mod directory;
 pub mod format;
 pub mod identity;
@@ -16,8 +17,10 @@ mod meta;
 mod open;
 pub mod options;
 mod read;
+mod reclaim;
 mod runs;
 mod scan;
+pub mod sizes;
 mod stats;
 #[cfg(test)]
 mod tests;
@@ -39,6 +42,7 @@ use self::journal::{Journal, Progress};
 pub use self::log::{LogBounds, LogDropped};
 pub use self::open::OpenError;
 pub use self::options::StoreOptions;
+pub use self::reclaim::{Occupancy, Reclaim, Reclaimed};
 pub use self::scan::Scanned;
 pub use self::stats::StoreStats;
 use self::unapplied::{Applied, ApplyError, Unapplied, Written};
@@ -79,6 +83,9 @@ pub enum StoreError {
     /// RocksDB stopped for lack of room, and did not go on in time.
     #[error("the database has had no room on the disk for {ROOM_PATIENCE:?}")]
     NoRoom,
+    /// The file system does not tell what lies on it.
+    #[error("cannot ask the file system for its files or its free space: {0}")]
+    Space(std::io::Error),
     /// A commit failed before: the store takes no more.
     #[error("an earlier commit failed, so what is on the disk is not known; the store takes no more writes")]
     Poisoned,
@@ -87,6 +94,13 @@ pub enum StoreError {
 impl StoreError {
     fn database(what: &'static str) -> impl FnOnce(rocksdb::Error) -> Self {
         move |source| Self::Database { what, source }
+    }
+
+    fn apply(error: ApplyError) -> Self {
+        match error {
+            ApplyError::Database(error) => Self::database("write into the database")(error),
+            ApplyError::Journal(error) => Self::Journal(error),
+        }
     }
 }
 
@@ -108,6 +122,10 @@ pub struct Store {
     progress: Arc<Progress>,
     /// As much may wait for the database before it is written there.
     unapplied_bytes_usual: usize,
+    /// As much room a compaction may take for a while.
+    compaction_bytes_max: u64,
+    /// Ordinary compactions collect dead long values.
+    collects: AtomicBool,
     storage: StorageId,
     log: Mutex<LogBounds>,
     poisoned: AtomicBool,
@@ -142,6 +160,13 @@ impl Store {
         self.poisoned.load(Ordering::Acquire)
     }
 
+    /// Why the database takes nothing any more; `None` while it does, or only lacks room. The process must end: nobody
+    /// may notice before the journal is full.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.unapplied.failure().map(|error| format!("the database cannot be written: {error}"))
+    }
+
     /// Makes everything written so far durable. Needed when commits are not synced one by one.
     ///
     /// # Errors
@@ -174,12 +199,7 @@ impl Store {
     /// end.
     pub fn apply(&self) -> Result<(), StoreError> {
         let until = Instant::now() + ROOM_PATIENCE;
-        let apply = || {
-            self.unapplied.apply(&self.db, &self.progress).map_err(|error| match error {
-                ApplyError::Database(error) => StoreError::database("write into the database")(error),
-                ApplyError::Journal(error) => StoreError::Journal(error),
-            })
-        };
+        let apply = || self.unapplied.apply(&self.db, &self.progress).map_err(StoreError::apply);
         while self.poison_on_error(apply())? == Applied::Refused {
             if Instant::now() >= until {
                 return self.poison_on_error(Err(StoreError::NoRoom));

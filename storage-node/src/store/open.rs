@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
-use rocksdb::{DB, WriteBatch};
+use rocksdb::{DB, ErrorKind, WriteBatch};
 use roundtable_consensus::StorageId;
 
 use super::directory::{Directory, DirectoryError};
@@ -14,6 +14,7 @@ use super::journal::{self, Found, Journal, JournalError, JournalOptions, Journal
 use super::log::LogBounds;
 use super::meta::{BirthRecord, put_journal_seen, read_birth_record, read_journal_seen};
 use super::options::{StoreOptions, column_families, database_options, journal_options, memory_only_options};
+use super::sizes::{FileSystem, Sizes};
 use super::unapplied::Unapplied;
 use super::{Store, StoreError, columns};
 
@@ -69,6 +70,16 @@ pub enum OpenError {
         /// What RocksDB said.
         source: rocksdb::Error,
     },
+    /// The list of the database's files is damaged.
+    #[error(
+        "the list of the database's files in {path} is damaged: {source}. Most likely a power cut tore its last write. Nothing repairs it without forgetting writes that were answered: change nothing in the directory, run no `ldb repair` on it, and treat it as a lost disk (docs/operations.md, \"A damaged database\"). The other replicas have its data"
+    )]
+    Manifest {
+        /// The directory.
+        path: PathBuf,
+        /// What RocksDB said.
+        source: rocksdb::Error,
+    },
     /// The entries of the replication log are not gapless: writes were lost.
     #[error(
         "the replication log in {path} jumps from entry {before} to entry {after}: writes were lost; start the node under a new id with an empty directory"
@@ -93,6 +104,8 @@ impl Store {
     /// When another process holds it, when it is something else, of another format version, or damaged.
     pub fn open(path: &Path, options: &StoreOptions) -> Result<Self, OpenError> {
         let directory = Directory::take(path)?;
+        let disk = FileSystem::of(path).map_err(DirectoryError::io(path))?;
+        let (options, sizes) = (&options.clone().fitted(disk), Sizes::of(disk));
         let identity = Identity::read(path)?;
         if identity.is_some() && !directory.has_database() {
             return Err(OpenError::DataLost { path: path.to_owned() });
@@ -100,7 +113,7 @@ impl Store {
         let found = find_journal(&directory, identity, journal_options(options))?;
         let storage = found.storage();
         let has_commits = found.has_commits();
-        let db = Arc::new(open_database(&directory, options, identity.is_none())?);
+        let db = Arc::new(open_database(&directory, options, sizes, identity.is_none())?);
         // Before the journal is written into it: that would give another's database this directory's name, or bring
         // older rows back over newer ones that the journal has lost.
         check_birth_record(path, storage, read_birth_record(&db)?)?;
@@ -119,6 +132,8 @@ impl Store {
             unapplied,
             progress,
             unapplied_bytes_usual: options.unapplied_bytes_usual(),
+            compaction_bytes_max: sizes.compaction_bytes_max,
+            collects: AtomicBool::new(false),
             storage,
             log: Mutex::new(LogBounds::default()),
             poisoned: AtomicBool::new(false),
@@ -128,6 +143,7 @@ impl Store {
         let bounds = store.read_log_bounds()?;
         store.check_log_gapless(bounds)?;
         store.log = Mutex::new(bounds);
+        store.count_found_dead();
         Ok(store)
     }
 
@@ -209,10 +225,24 @@ fn check_birth_record(path: &Path, storage: StorageId, found: Option<BirthRecord
     }
 }
 
-fn open_database(directory: &Directory, options: &StoreOptions, create: bool) -> Result<DB, OpenError> {
-    let db_options = database_options(options, create);
-    DB::open_cf_descriptors(&db_options, directory.database(), column_families(options))
-        .map_err(|source| OpenError::Database { path: directory.path().to_owned(), source })
+fn open_database(
+    directory: &Directory,
+    options: &StoreOptions,
+    sizes: Sizes,
+    create: bool,
+) -> Result<DB, OpenError> {
+    let db_options = database_options(options, sizes, create);
+    DB::open_cf_descriptors(&db_options, directory.database(), column_families(options, sizes)).map_err(
+        |source| {
+            let path = directory.path().to_owned();
+            let is_damaged = source.kind() == ErrorKind::Corruption && source.as_ref().contains("MANIFEST-");
+            if is_damaged {
+                OpenError::Manifest { path, source }
+            } else {
+                OpenError::Database { path, source }
+            }
+        },
+    )
 }
 
 /// The journal of the directory. One is begun where nothing is yet: before the database, so that a database without a

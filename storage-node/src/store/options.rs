@@ -7,11 +7,16 @@ use rocksdb::{
 
 use super::columns::{LOG, META, REGISTERS, VALUES};
 use super::journal::{self, JournalOptions};
+use super::sizes::{FileSystem, Sizes};
 
 const KIB: usize = 1024;
 const MIB: usize = 1024 * KIB;
 /// Longer segments would gain nothing, and a start would have to read them.
 const SEGMENT_BYTES_MAX: usize = 256 * MIB;
+/// Less memory for writes is not configured either.
+const WRITE_BUFFER_BYTES_MIN: usize = 4 * MIB;
+/// Ordinary compactions move what they meet of the oldest quarter of the blob files, and free these files by that.
+pub(super) const BLOB_GC_AGE_CUTOFF: f64 = 0.25;
 
 /// What an operator may choose of the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,6 +43,23 @@ impl Default for StoreOptions {
 }
 
 impl StoreOptions {
+    /// The same with less memory for writes where the disk is small: the journal, and all that waits to be written into
+    /// files, has to fit on it beside the data.
+    #[must_use]
+    pub(super) fn fitted(mut self, disk: FileSystem) -> Self {
+        let most = usize::try_from(disk.share_max()).unwrap_or(usize::MAX).max(WRITE_BUFFER_BYTES_MIN);
+        if self.write_buffer_bytes > most {
+            tracing::info!(
+                write_buffer_bytes = most,
+                configured_bytes = self.write_buffer_bytes,
+                disk_bytes = disk.bytes,
+                "small disk: less memory for writes than configured, and a shorter journal"
+            );
+            self.write_buffer_bytes = most;
+        }
+        self
+    }
+
     /// Registers that may wait for the database before they are written there: a quarter of the memory for writes. As
     /// much again may come while the database takes the first.
     pub(super) fn unapplied_bytes_usual(&self) -> usize {
@@ -46,7 +68,7 @@ impl StoreOptions {
 }
 
 /// The settings of the whole database.
-pub(super) fn database_options(options: &StoreOptions, create: bool) -> Options {
+pub(super) fn database_options(options: &StoreOptions, sizes: Sizes, create: bool) -> Options {
     let mut db = Options::default();
     // Only a directory's first start makes a database: a database that vanished must not come back empty.
     db.create_if_missing(create);
@@ -62,8 +84,9 @@ pub(super) fn database_options(options: &StoreOptions, create: bool) -> Options 
     // The rest of the memory for writes holds what waits for the database.
     db.set_db_write_buffer_size(options.write_buffer_bytes / 8 * 3);
     db.set_max_open_files(open_files_max());
-    db.set_max_log_file_size(16 * MIB);
+    db.set_max_log_file_size(usize::try_from(sizes.info_log_bytes).unwrap_or(16 * MIB));
     db.set_keep_log_file_num(4);
+    db.set_max_manifest_file_size(usize::try_from(sizes.manifest_bytes).unwrap_or(64 * MIB));
     db
 }
 
@@ -74,15 +97,14 @@ fn open_files_max() -> i32 {
 }
 
 /// The column families with their settings.
-pub(super) fn column_families(options: &StoreOptions) -> Vec<ColumnFamilyDescriptor> {
+pub(super) fn column_families(options: &StoreOptions, sizes: Sizes) -> Vec<ColumnFamilyDescriptor> {
     let cache = Cache::new_lru_cache(options.block_cache_bytes);
     vec![
-        ColumnFamilyDescriptor::new(REGISTERS, registers(options, &cache)),
-        ColumnFamilyDescriptor::new(VALUES, values(options, &cache)),
-        ColumnFamilyDescriptor::new(LOG, log(options, &cache)),
+        ColumnFamilyDescriptor::new(REGISTERS, registers(options, sizes, &cache)),
+        ColumnFamilyDescriptor::new(VALUES, values(options, sizes, &cache)),
+        ColumnFamilyDescriptor::new(LOG, log(options, sizes, &cache)),
         ColumnFamilyDescriptor::new(META, meta(&cache)),
-        // RocksDB wants its default family opened; nothing is kept in it.
-        ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, Options::default()),
+        ColumnFamilyDescriptor::new(rocksdb::DEFAULT_COLUMN_FAMILY_NAME, unused()),
     ]
 }
 
@@ -106,8 +128,8 @@ pub(super) fn memory_only_options() -> ReadOptions {
 }
 
 /// Point lookups by whole key, most of them for keys that exist or never did; scans by partition.
-fn registers(options: &StoreOptions, cache: &Cache) -> Options {
-    let mut family = compressed(options);
+fn registers(options: &StoreOptions, sizes: Sizes, cache: &Cache) -> Options {
+    let mut family = compressed(options, sizes);
     let mut table = table(cache, 8 * KIB);
     // Ten bits a key: one in a hundred lookups of an absent key reads a block.
     table.set_bloom_filter(10.0, false);
@@ -123,24 +145,34 @@ fn registers(options: &StoreOptions, cache: &Cache) -> Options {
 }
 
 /// Long values: kept out of the sorted files, so that compaction moves their keys and not their bytes.
-fn values(options: &StoreOptions, cache: &Cache) -> Options {
-    let mut family = compressed(options);
+fn values(options: &StoreOptions, sizes: Sizes, cache: &Cache) -> Options {
+    let mut family = compressed(options, sizes);
     family.set_block_based_table_factory(&table(cache, 4 * KIB));
     family.set_enable_blob_files(true);
     // Every row of this family is longer than the inline limit.
     family.set_min_blob_size(super::format::INLINE_BYTES_MAX.into());
-    family.set_blob_file_size(128 * MIB as u64);
+    family.set_blob_file_size(sizes.blob_file_bytes);
     family.set_blob_compression_type(DBCompressionType::Lz4);
-    // Overwritten and deleted values are given back when compaction meets the oldest quarter of the blob files.
-    family.set_enable_blob_gc(true);
-    family.set_blob_gc_age_cutoff(0.25);
+    // Turned on while there is room for what a compaction may move: see `reclaim.rs`.
+    family.set_enable_blob_gc(false);
+    family.set_blob_gc_age_cutoff(BLOB_GC_AGE_CUTOFF);
     family
 }
 
 /// Written at its end, read in order, dropped at its start: no filter, larger blocks.
-fn log(options: &StoreOptions, cache: &Cache) -> Options {
-    let mut family = compressed(options);
+fn log(options: &StoreOptions, sizes: Sizes, cache: &Cache) -> Options {
+    let mut family = compressed(options, sizes);
     family.set_block_based_table_factory(&table(cache, 16 * KIB));
+    family
+}
+
+/// RocksDB wants its default family opened; nothing is kept in it.
+///
+/// After a lack of room RocksDB goes on when there is some for the largest write buffer of all families: not for its
+/// standard 64 MiB.
+fn unused() -> Options {
+    let mut family = Options::default();
+    family.set_write_buffer_size(MIB);
     family
 }
 
@@ -153,11 +185,14 @@ fn meta(cache: &Cache) -> Options {
 }
 
 /// LZ4 where data is young and rewritten often, ZSTD at the bottom where nine tenths of it lie.
-fn compressed(options: &StoreOptions) -> Options {
+fn compressed(options: &StoreOptions, sizes: Sizes) -> Options {
     let mut family = Options::default();
     family.set_compression_type(DBCompressionType::Lz4);
     family.set_bottommost_compression_type(DBCompressionType::Zstd);
     family.set_level_compaction_dynamic_level_bytes(true);
+    family.set_target_file_size_base(sizes.table_bytes);
+    family.set_max_bytes_for_level_base(sizes.base_level_bytes);
+    family.set_max_compaction_bytes(sizes.compaction_bytes_max);
     // The journal has it flushed when it is half full; by itself only if that is slow.
     family.set_write_buffer_size(options.write_buffer_bytes);
     // A third buffer takes writes while two are flushed: commits don't stall on one slow flush.

@@ -9,12 +9,13 @@
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use rocksdb::{DB, WriteBatch};
+use rocksdb::{DB, ErrorKind, WriteBatch};
 use roundtable_consensus::{Ballot, Register};
 
 use super::columns::{self, LOG, REGISTERS, VALUES, family};
+use super::dead::DeadBytes;
 use super::format::{encode_register_row, encode_value_row};
 use super::journal::{JournalError, JournalSeen, Progress};
 use super::meta::{put_horizon, put_journal_seen};
@@ -48,6 +49,8 @@ pub(super) struct Waiting {
     pub(super) spills: bool,
     /// The value that it replaces in the database lies there.
     pub(super) was_spilled: bool,
+    /// Bytes of that value.
+    pub(super) replaced_bytes: u32,
 }
 
 /// Rows of the log behind each other: seq, length, bytes.
@@ -93,7 +96,7 @@ impl Table {
             && self.others.is_empty()
     }
 
-    fn add(&mut self, written: Written) {
+    fn add(&mut self, written: Written, dead: &DeadBytes) {
         let Written { registers, log, horizons, others } = written;
         self.bytes += log.0.len();
         for (row, mut waiting) in registers {
@@ -102,6 +105,7 @@ impl Table {
             match self.registers.entry(row) {
                 Entry::Vacant(vacant) => {
                     self.bytes += ENTRY_BYTES + vacant.key().len();
+                    dead.add(waiting.was_spilled, waiting.replaced_bytes);
                     vacant.insert(waiting);
                 }
                 Entry::Occupied(mut occupied) => {
@@ -109,6 +113,7 @@ impl Table {
                     self.bytes -= replaced.register.memory_bytes();
                     // What lies in the database is what the first of them replaces.
                     waiting.was_spilled = replaced.was_spilled;
+                    waiting.replaced_bytes = replaced.replaced_bytes;
                     *replaced = waiting;
                 }
             }
@@ -126,7 +131,7 @@ impl Table {
         let mut slice = Slice { db, batch: WriteBatch::default() };
         put_journal_seen(db, &mut slice.batch, seen);
         for (row, waiting) in registers {
-            let Waiting { register, seq, spills, was_spilled } = waiting;
+            let Waiting { register, seq, spills, was_spilled, .. } = waiting;
             match register.content.value() {
                 Some(value) if *spills => {
                     slice.batch.put_cf(family(db, VALUES), row, encode_value_row(register.accepted, value));
@@ -176,6 +181,10 @@ pub(super) struct Unapplied {
     applied: AtomicU64,
     /// What scans know of the rows in the database.
     pub(super) runs: Runs,
+    /// What the database holds of values that were replaced since.
+    dead: DeadBytes,
+    /// Why the database takes nothing any more.
+    failure: OnceLock<rocksdb::Error>,
 }
 
 #[derive(Default)]
@@ -188,8 +197,6 @@ struct Filling {
 #[derive(Default)]
 struct Leaving {
     table: Option<(Table, u64)>,
-    /// Why nothing is written any more.
-    failed: Option<rocksdb::Error>,
 }
 
 /// How much waits for the database.
@@ -230,15 +237,36 @@ impl Unapplied {
             leaving_bytes: AtomicUsize::new(0),
             applied: AtomicU64::new(last_commit),
             runs: Runs::default(),
+            dead: DeadBytes::default(),
+            failure: OnceLock::new(),
         }
     }
 
     /// Keeps what was just journaled. Returns the number of the commit, which is also the journal's.
     pub(super) fn keep(&self, written: Written) -> u64 {
         let mut filling = self.filling();
-        filling.table.add(written);
+        filling.table.add(written, &self.dead);
         filling.kept += 1;
         filling.kept
+    }
+
+    /// What the database holds of values that were replaced or deleted.
+    pub(super) fn dead(&self) -> &DeadBytes {
+        &self.dead
+    }
+
+    /// Why the database takes nothing any more, if it failed otherwise than for lack of room.
+    pub(super) fn failure(&self) -> Option<&rocksdb::Error> {
+        self.failure.get()
+    }
+
+    /// A write or flush of the database failed. Lack of room is waited for; and at the end the database is closed under
+    /// whoever still flushes it. Everything else is for good: what such a disk did is not known.
+    pub(super) fn note_failure(&self, error: &rocksdb::Error) {
+        if !columns::found_no_room(error) && error.kind() != ErrorKind::ShutdownInProgress {
+            // The first one is the cause of the others.
+            drop(self.failure.set(error.clone()));
+        }
     }
 
     /// Bytes that wait.
@@ -265,7 +293,7 @@ impl Unapplied {
     /// Nothing may be written after that.
     pub(super) fn apply(&self, db: &DB, progress: &Progress) -> Result<Applied, ApplyError> {
         let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(error) = &leaving.failed {
+        if let Some(error) = self.failure() {
             return Err(error.clone().into());
         }
         if leaving.table.is_some() && self.write(&mut leaving, db, progress)? == Applied::Refused {
@@ -297,7 +325,7 @@ impl Unapplied {
             }
             Err(error) if columns::found_no_room(&error) => Ok(Applied::Refused),
             Err(error) => {
-                leaving.failed = Some(error.clone());
+                self.note_failure(&error);
                 Err(error.into())
             }
         }

@@ -59,7 +59,8 @@ impl Commit<'_> {
 
     /// Adds a register with its entry in the log, which gets the next seq.
     ///
-    /// `spills` tells whether its value goes to `values`, `was_spilled` whether the value that it replaces lies there.
+    /// `spills` tells whether its value goes to `values`, `was_spilled` whether the value that it replaces lies there,
+    /// `replaced_bytes` how long that one is.
     pub fn accept(
         &mut self,
         partition: PartitionId,
@@ -67,6 +68,7 @@ impl Commit<'_> {
         register: &Arc<Register>,
         spills: bool,
         was_spilled: bool,
+        replaced_bytes: u32,
     ) {
         let db = &self.store.db;
         let row = row_key(partition, key.as_bytes());
@@ -88,7 +90,8 @@ impl Commit<'_> {
         let log_row = encode_log_row(&entry);
         self.batch.put_cf(family(db, LOG), entry.seq.to_be_bytes(), &log_row);
         self.written.log.push(entry.seq, &log_row);
-        let waiting = Waiting { register: Arc::clone(register), seq: entry.seq, spills, was_spilled };
+        let register = Arc::clone(register);
+        let waiting = Waiting { register, seq: entry.seq, spills, was_spilled, replaced_bytes };
         self.written.registers.push((row, waiting));
         self.next.next_seq += 1;
         self.next.end_offset += log_row_bytes(key);

@@ -180,3 +180,35 @@ async fn node_with_a_damaged_log_does_not_start_and_says_what_to_do() {
     assert!(!output.status.success());
     assert!(text.contains("the journal") && text.contains("give it a new id"), "{text}");
 }
+
+/// Its files cannot be made any more, which is no lack of room: the node ends by itself, and says why once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn node_whose_database_cannot_be_written_ends_with_the_reason_and_loses_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = free_ports(1)[0];
+    let cluster = write_cluster_file(dir.path(), port);
+    let mut command = node_command(dir.path(), &cluster);
+    command.args(["--write-buffer", "4 MiB"]);
+    let node = NodeProcess::start(command, port).await;
+    let target = node.target().await;
+    let acknowledged = Acknowledged::default();
+    let (database, away) = (dir.path().join("data/db"), dir.path().join("away"));
+    fs::rename(&database, &away).unwrap();
+    let writers: Vec<_> = (0..WRITERS)
+        .map(|writer| {
+            tokio::spawn(write_until_gone(writer, node.address, target.clone(), Arc::clone(&acknowledged)))
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap();
+    }
+    let (status, text) = node.ended().await;
+    assert_eq!(status.code(), Some(1), "{status}: {text}");
+    let last = text.lines().last().unwrap();
+    assert!(last.contains("database") && last.contains("No such file"), "{text}");
+    assert!(text.lines().count() <= 6, "{text}");
+    fs::rename(&away, &database).unwrap();
+    let kept = acknowledged.lock().unwrap();
+    assert!(!kept.is_empty());
+    assert_all_there(&dir.path().join("data"), &kept);
+}

@@ -138,7 +138,7 @@ fn what_waits_for_the_database_is_there_after_a_crash() {
     for text in ["1", "2", "1"] {
         let mut commit = store.begin_commit();
         let register = Arc::new(register(next_ballot(), text));
-        commit.accept(PartitionId(0), &key(text), &register, false, false);
+        commit.accept(PartitionId(0), &key(text), &register, false, false, 0);
         commit.journal().unwrap();
     }
     assert_eq!(store.applied(), begun);
@@ -275,7 +275,7 @@ fn commit_longer_than_a_segment_is_kept() {
 /// Writes one register into the journal, and no further.
 fn journal(store: &Store, name: &str) {
     let mut commit = store.begin_commit();
-    commit.accept(PartitionId(0), &key(name), &Arc::new(register(next_ballot(), "v")), false, false);
+    commit.accept(PartitionId(0), &key(name), &Arc::new(register(next_ballot(), "v")), false, false, 0);
     commit.journal().unwrap();
 }
 

@@ -7,6 +7,7 @@ mod founding;
 mod journal;
 mod pipeline;
 mod process;
+mod reclaim;
 mod server;
 mod store;
 mod support;

@@ -155,7 +155,7 @@ fn commit_dropped_writes_nothing_and_takes_no_seq() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut dropped = store.begin_commit();
-    dropped.accept(PartitionId(0), &key("a"), &Arc::new(register(next_ballot(), "v")), false, false);
+    dropped.accept(PartitionId(0), &key("a"), &Arc::new(register(next_ballot(), "v")), false, false, 0);
     drop(dropped);
     assert_eq!(store.log_bounds().next_seq, 1);
     assert!(store.scan(&scan_request(&[0], 10)).unwrap().page.entries.is_empty());
@@ -264,10 +264,10 @@ fn scan_passes_over_tombstones_and_counts_values_without_naming_them() {
     let mut commit = store.begin_commit();
     for number in 0..900_u16 {
         let register = Arc::new(tombstone(next_ballot()));
-        commit.accept(PartitionId(number % 3), &key(&format!("k{number:04}")), &register, false, false);
+        commit.accept(PartitionId(number % 3), &key(&format!("k{number:04}")), &register, false, false, 0);
     }
     for text in ["k0450+", "k9"] {
-        commit.accept(PartitionId(1), &key(text), &Arc::new(register(next_ballot(), "v")), false, false);
+        commit.accept(PartitionId(1), &key(text), &Arc::new(register(next_ballot(), "v")), false, false, 0);
     }
     commit.write().unwrap();
     let one = ScanRequest { fold: Fold::Tombstones, want_values: false, ..scan_request(&[0, 1, 2], 1) };
@@ -293,7 +293,7 @@ fn scan_reads_tombstones_once_and_notices_whatever_is_written_among_them() {
         let mut commit = store.begin_commit();
         for number in 0..2_000 {
             let gone = Arc::new(tombstone(next_ballot()));
-            commit.accept(PartitionId(3), &key(&format!("k{number:04}")), &gone, false, false);
+            commit.accept(PartitionId(3), &key(&format!("k{number:04}")), &gone, false, false, 0);
         }
         commit.write().unwrap();
         write(if reverse { "a" } else { "z" }, &register(next_ballot(), "v"));
@@ -405,7 +405,7 @@ fn scan_shows_a_commit_that_was_answered_before_the_database_had_it() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
     let mut commit = store.begin_commit();
-    commit.accept(PartitionId(3), &key("k"), &Arc::new(register(next_ballot(), "v")), false, false);
+    commit.accept(PartitionId(3), &key("k"), &Arc::new(register(next_ballot(), "v")), false, false, 0);
     commit.journal().unwrap();
     let found = |store: &Store| store.read_heads(&[(PartitionId(3), &key("k"))]).pop().unwrap().unwrap();
     assert_eq!(found(&store), None, "the database has it already");
@@ -417,7 +417,7 @@ fn scan_shows_a_commit_that_was_answered_before_the_database_had_it() {
 fn journal(store: &Store, text: &str, value: Vec<u8>, spills: bool, was_spilled: bool) {
     let mut commit = store.begin_commit();
     let register = Arc::new(register(next_ballot(), value));
-    commit.accept(PartitionId(3), &key(text), &register, spills, was_spilled);
+    commit.accept(PartitionId(3), &key(text), &register, spills, was_spilled, 0);
     commit.journal().unwrap();
 }
 
@@ -537,4 +537,29 @@ fn directory_without_its_identity_file_gets_it_back_from_the_database() {
     fs::remove_file(dir.path().join("IDENTITY")).unwrap();
     assert_eq!(open(dir.path()).storage(), storage);
     assert!(dir.path().join("IDENTITY").exists());
+}
+
+/// Of the last write to the list of its files the disk has the second sector and not the first.
+#[test]
+fn database_whose_list_of_files_is_torn_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for number in 0..40 {
+        commit(&store, 0, &key(&format!("k{number}")), &register(next_ballot(), "v"), false);
+        store.flush().unwrap();
+    }
+    drop(store);
+    let database = dir.path().join("db");
+    let manifest = database.join(fs::read_to_string(database.join("CURRENT")).unwrap().trim_end());
+    let mut bytes = fs::read(&manifest).unwrap();
+    let torn = (bytes.len() / 512 - 1) * 512;
+    bytes[torn..torn + 512].fill(0);
+    fs::write(&manifest, &bytes).unwrap();
+    let told = try_open(dir.path()).unwrap_err();
+    assert!(matches!(told, OpenError::Manifest { .. }), "{told}");
+    let told = told.to_string();
+    for part in ["power cut", "treat it as a lost disk", "docs/operations.md", "ldb repair"] {
+        assert!(told.contains(part), "{part} is not in: {told}");
+    }
+    assert_eq!(fs::read(&manifest).unwrap(), bytes, "nothing was changed");
 }

@@ -92,7 +92,8 @@ fn until_unlocked<T, E>(attempt: impl Fn() -> Result<T, E>, is_locked: impl Fn(&
 /// Commits one register by itself, spilled as the replica would.
 pub(crate) fn commit(store: &Store, partition: u16, key: &Key, register: &Register, was_spilled: bool) {
     let mut commit = store.begin_commit();
-    commit.accept(PartitionId(partition), key, &Arc::new(register.clone()), spills(register), was_spilled);
+    let register = Arc::new(register.clone());
+    commit.accept(PartitionId(partition), key, &register, spills(&register), was_spilled, 0);
     commit.write().unwrap();
 }
 

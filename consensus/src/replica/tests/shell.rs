@@ -8,7 +8,7 @@ use crate::ballot::{Ballot, Hlc, ProposerId, Version};
 use crate::ids::PartitionId;
 use crate::key::Key;
 use crate::message::{Reply, ReplyBody, Request, RequestBody};
-use crate::promise::PromiseTable;
+use crate::promise::{Head, PromiseTable};
 use crate::register::{Content, ContentType, Register, Value};
 use crate::replica::{
     Conditions, DiskSpace, Handled, Lookup, ReadNeed, Replica, ReplicaConfig, Stored, Ticket, Write,
@@ -52,11 +52,14 @@ impl Disk {
                 assert!(horizon > self.horizon, "the horizon on disk goes down");
                 self.horizon = horizon;
             }
-            Write::Accept { key, register, spills, was_spilled, .. } => {
+            Write::Accept { key, register, spills, was_spilled, replaced_bytes, .. } => {
                 assert!(register.accepted > self.accepted(&key), "the accepted ballot on disk goes down");
                 assert!(register.accepted < self.horizon, "accepted at or above the horizon on disk");
                 let spilled_before = self.registers.get(&key).is_some_and(|stored| stored.spilled);
                 assert_eq!(was_spilled, spilled_before, "the replica lost track of the value's place");
+                let bytes_before = (self.registers.get(&key))
+                    .map_or(0, |stored| Head::of(&stored.register, stored.spilled).value_bytes);
+                assert_eq!(replaced_bytes, bytes_before, "the replica lost track of the value's length");
                 let mut register = Register::clone(&register);
                 if spills {
                     let value = register.content.value().expect("only values are stored apart").clone();

@@ -6,6 +6,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rocksdb::DB;
+use roundtable_common::telemetry::Recurring;
 use rustix::fs::statvfs;
 
 use super::super::columns;
@@ -17,6 +18,9 @@ use super::segment::Segment;
 
 /// How often the watermark is written, and a database that could not be flushed is looked at again.
 const TICK: Duration = Duration::from_secs(1);
+/// How long a commit waits for a segment while the disk has no room for one, or none for the flush that frees one.
+/// RocksDB looks every 5 s whether there is room again.
+const ROOM_PATIENCE: Duration = Duration::from_secs(15);
 /// Room that a flush leaves: for what RocksDB itself notes about the new files.
 const FLUSH_LEAVES_BYTES: u64 = 1 << 20;
 /// Segments kept besides the one that is written and those that wait for a flush.
@@ -37,6 +41,13 @@ impl Database {
             Ok(Applied::Refused) => Err("it has no room on the disk".to_owned()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn flush(&self) -> Result<(), String> {
+        columns::flush_all(&self.db).map_err(|error| {
+            self.unapplied.note_failure(&error);
+            error.to_string()
+        })
     }
 }
 
@@ -83,6 +94,8 @@ struct State {
     apply_wanted: bool,
     /// Why no spare was made, or no segment freed.
     problem: Option<String>,
+    /// The database takes nothing any more, and not for lack of room.
+    database_failed: bool,
     /// The thread is to end.
     stop: bool,
     /// It has ended.
@@ -167,6 +180,7 @@ impl Keeper {
             makes_none: false,
             flushes_none: false,
             marks_none: false,
+            waits: Recurring::new(),
         };
         let thread = thread::Builder::new()
             .name("journal".to_owned())
@@ -181,6 +195,7 @@ impl Keeper {
         let mut state = self.shared.state();
         // What failed ahead of need may succeed now.
         state.problem = None;
+        let until = Instant::now() + ROOM_PATIENCE;
         loop {
             if state.has_spare(needed)
                 && let Some(segment) = state.take_spare()
@@ -189,11 +204,19 @@ impl Keeper {
                 self.shared.changed.notify_all();
                 return Ok((segment, state.flushed));
             }
-            if let Some(problem) = &state.problem {
-                return Err(JournalError::NoRoom(problem.clone()));
-            }
             if state.ended {
                 return Err(JournalError::NoRoom("its thread ended".to_owned()));
+            }
+            if let Some(problem) = &state.problem {
+                if state.database_failed || Instant::now() >= until {
+                    return Err(JournalError::NoRoom(problem.clone()));
+                }
+                // There may be room by then, and the database may have noticed.
+                let nothing_new = |state: &mut State| !state.has_spare(needed) && !state.ended;
+                let waited = self.shared.changed.wait_timeout_while(state, TICK, nothing_new);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                state.problem = None;
+                continue;
             }
             if state.closed.is_empty() || state.wanted_bytes > 0 {
                 state.wanted_bytes = state.wanted_bytes.max(needed);
@@ -264,6 +287,8 @@ struct Worker {
     flushes_none: bool,
     /// The watermark was not written, and that has been told.
     marks_none: bool,
+    /// The database did not take what waits for it.
+    waits: Recurring,
 }
 
 /// Tells whoever waits when the thread panics.
@@ -370,22 +395,25 @@ impl Worker {
 
     /// What is not written here is written by the next flush, or by whoever commits when too much waits.
     fn apply(&self) {
-        if let Err(problem) = self.database.apply() {
-            tracing::warn!(problem, "commits wait for the database");
+        match self.database.apply() {
+            Ok(()) => drop(self.waits.over()),
+            Err(problem) => {
+                if let Some(count) = self.waits.met() {
+                    tracing::warn!(problem, count, "commits wait for the database");
+                }
+            }
         }
     }
 
     fn flush(&mut self, last_commit: u64) {
-        let flushed = self
-            .database
-            .apply()
-            .and_then(|()| self.check_room())
-            .and_then(|()| columns::flush_all(&self.database.db).map_err(|error| error.to_string()));
+        let flushed =
+            self.database.apply().and_then(|()| self.check_room()).and_then(|()| self.database.flush());
         if let Err(problem) = flushed {
             if !self.flushes_none {
                 tracing::error!(problem, "cannot flush the database: no segment of the journal is freed");
             }
             self.flushes_none = true;
+            self.shared.state().database_failed = self.database.unapplied.failure().is_some();
             self.shared.tell(problem);
             return;
         }
