@@ -18,7 +18,8 @@ use super::sizes::{FileSystem, Sizes};
 use super::unapplied::Unapplied;
 use super::{Store, StoreError, columns};
 
-/// Why a data directory was not opened. Nothing in it was changed, except that a new one may have been begun.
+/// Why a data directory was not opened. Nothing in it was changed, except that a new one may have been begun, and of
+/// what [`Self::LogGap`] and [`Self::Store`] say.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The directory could not be taken.
@@ -82,7 +83,7 @@ pub enum OpenError {
     },
     /// The entries of the replication log are not gapless: writes were lost.
     #[error(
-        "the replication log in {path} jumps from entry {before} to entry {after}: writes were lost; start the node under a new id with an empty directory"
+        "the replication log in {path} jumps from entry {before} to entry {after}: writes were lost. What the journal still held was written into the database before that could be seen; nothing else was changed. Start the node under a new id with an empty directory"
     )]
     LogGap {
         /// The directory.
@@ -92,7 +93,7 @@ pub enum OpenError {
         /// The first entry behind it.
         after: u64,
     },
-    /// A record cannot be read.
+    /// A record cannot be read, or the journal's commits cannot be written into the database; some of them may be there.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -116,7 +117,11 @@ impl Store {
         let db = Arc::new(open_database(&directory, options, sizes, identity.is_none())?);
         // Before the journal is written into it: that would give another's database this directory's name, or bring
         // older rows back over newer ones that the journal has lost.
-        check_birth_record(path, storage, read_birth_record(&db)?)?;
+        let birth = read_birth_record(&db)?;
+        check_birth_record(path, storage, birth)?;
+        if birth.is_none() && found.lacks_first_commit() {
+            return Err(OpenError::DataLost { path: path.to_owned() });
+        }
         found.check_against(read_journal_seen(&db)?)?;
         replay(&found, &db)?;
         let unapplied = Arc::new(Unapplied::new(found.last_commit()));

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use roundtable_common::scan::page_of;
@@ -511,6 +512,30 @@ fn directory_whose_database_vanished_is_refused() {
     assert!(matches!(try_open(dir.path()), Err(OpenError::DataLost { .. })));
     // Nor may a second try find a fresh one.
     assert!(matches!(try_open(dir.path()), Err(OpenError::DataLost { .. })));
+}
+
+/// Its identity is gone too, so that it looks like a first start that was interrupted; but for the journal.
+#[test]
+fn directory_whose_database_and_identity_vanished_is_refused_before_anything_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    for text in ["a", "b"] {
+        commit(&store, 0, &key(text), &register(next_ballot(), "v"), false);
+        store.flush().unwrap();
+    }
+    commit(&store, 0, &key("c"), &register(next_ballot(), "v"), false);
+    drop(store);
+    fs::remove_dir_all(dir.path().join("db")).unwrap();
+    fs::remove_file(dir.path().join("IDENTITY")).unwrap();
+    let journal = || -> BTreeMap<PathBuf, Vec<u8>> {
+        let segments = fs::read_dir(dir.path().join("journal")).unwrap().map(|entry| entry.unwrap().path());
+        segments.map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+    };
+    let before = journal();
+    for _ in 0..2 {
+        assert!(matches!(try_open(dir.path()), Err(OpenError::DataLost { .. })));
+        assert!(journal() == before, "the journal was changed");
+    }
 }
 
 #[test]

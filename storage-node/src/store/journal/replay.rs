@@ -74,6 +74,11 @@ impl Found {
         self.last_commit > 0
     }
 
+    /// Whether the first commit of all, which gives a database its name, lies in sorted files and not here.
+    pub(in super::super) fn lacks_first_commit(&self) -> bool {
+        self.flushed > 0
+    }
+
     /// The last commit.
     pub(in super::super) fn last_commit(&self) -> u64 {
         self.last_commit
