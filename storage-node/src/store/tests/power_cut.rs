@@ -155,7 +155,7 @@ impl Scenario {
         let mut commit = self.store.as_ref().unwrap().begin_commit();
         for ((key, register), was_spilled) in written.into_iter().zip(replaced) {
             let spilled = spills(&register);
-            commit.accept(PARTITION, &key, &Arc::new(register), spilled, was_spilled);
+            commit.accept(PARTITION, &key, &Arc::new(register), spilled, was_spilled, 0);
         }
         if let Some(horizon) = horizon {
             commit.horizon(0, horizon);
@@ -229,7 +229,7 @@ fn log_whose_files_were_dropped_starts_again_after_a_power_cut() {
     for number in 0..200_u64 {
         let mut commit = store.begin_commit();
         let register = Arc::new(register(ballot(number), b"v".to_vec()));
-        commit.accept(PARTITION, &key(&format!("{number}")), &register, false, false);
+        commit.accept(PARTITION, &key(&format!("{number}")), &register, false, false, 0);
         commit.journal().unwrap();
         if number % 10 == 9 {
             store.flush().unwrap();
