@@ -91,7 +91,7 @@ fn of_cluster(cluster: &Cluster) -> Readiness {
     let shortages: BTreeMap<NodeIndex, String> = (cluster.engine().links().iter())
         .filter_map(|link| Some((link.node, link.status().shortage?.to_string())))
         .collect();
-    let takes_growth = |node: NodeIndex| is_usable(node) && !shortages.contains_key(&node);
+    let takes_growth = |node: NodeIndex| is_reachable(node) && !shortages.contains_key(&node);
     let partitions_refusing_growth = match shortages.is_empty() {
         true => 0,
         false => cluster.partitions().filter(|(_, replicas)| !replicas.is_quorum(takes_growth)).count(),
