@@ -334,7 +334,7 @@ fn tombstones_of_many_deletions_are_read_ahead_of_the_next_scan() {
         for text in texts {
             let register = if live { register(next_ballot(), "v") } else { tombstone(next_ballot()) };
             let partition = PartitionId(u16::from(text.as_bytes().last().unwrap() % 4));
-            commit.accept(partition, &key(&text), &Arc::new(register), false, false);
+            commit.accept(partition, &key(&text), &Arc::new(register), false, false, 0);
         }
         commit.journal().unwrap();
     };
@@ -374,7 +374,7 @@ fn scans_show_the_same_as_of_registers_in_memory_whatever_is_written_between_the
         for number in begin..begin + many {
             let live = random(20) == 0;
             let new = if live { register(next_ballot(), "v") } else { tombstone(next_ballot()) };
-            commit.accept(PartitionId(3), &key(&text(number)), &Arc::new(new.clone()), false, false);
+            commit.accept(PartitionId(3), &key(&text(number)), &Arc::new(new.clone()), false, false, 0);
             model.insert(key(&text(number)), new);
         }
         commit.journal().unwrap();
