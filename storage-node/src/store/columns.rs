@@ -31,6 +31,9 @@ pub(super) fn memtable_bytes(db: &DB) -> u64 {
 }
 
 /// Writes everything from memory into sorted files; returns when it is durable.
+///
+/// The one way to ask for a flush: RocksDB flushes a single family if it is asked to, and then that family's files would
+/// hold what the row `journal` in `meta` does not cover.
 pub(super) fn flush_all(db: &DB) -> Result<(), rocksdb::Error> {
     let families = [REGISTERS, VALUES, LOG, META].map(|name| family(db, name));
     let mut options = FlushOptions::default();

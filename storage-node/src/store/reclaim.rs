@@ -20,7 +20,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use rocksdb::{BottommostLevelCompaction, CompactOptions, FlushOptions, properties};
+use rocksdb::{BottommostLevelCompaction, CompactOptions, properties};
 
 use super::columns::{self, LOG, META, REGISTERS, VALUES, family};
 use super::options::BLOB_GC_AGE_CUTOFF;
@@ -156,7 +156,7 @@ impl Store {
         }
         // Before the rows are written: what is counted from now on may miss the merge.
         let counted = self.unapplied.dead().take(spilled);
-        let merged = self.flush_family(name);
+        let merged = self.flush_waiting();
         if !matches!(merged, Ok(Applied::All)) {
             self.unapplied.dead().add_found(spilled, counted);
         }
@@ -189,15 +189,13 @@ impl Store {
         if compacted { Ok(Reclaimed::Done { bytes: bytes.max(1) }) } else { self.refused(needed_bytes) }
     }
 
-    /// Writes what waits for a family into sorted files.
-    fn flush_family(&self, name: &'static str) -> Result<Applied, StoreError> {
+    /// Writes what waits into sorted files.
+    fn flush_waiting(&self) -> Result<Applied, StoreError> {
         let applied = self.unapplied.apply(&self.db, &self.progress);
         if applied.map_err(StoreError::apply)? == Applied::Refused {
             return Ok(Applied::Refused);
         }
-        let mut options = FlushOptions::default();
-        options.set_wait(true);
-        match self.db.flush_cf_opt(family(&self.db, name), &options) {
+        match columns::flush_all(&self.db) {
             Ok(()) => Ok(Applied::All),
             Err(error) if columns::found_no_room(&error) => Ok(Applied::Refused),
             Err(error) => {
