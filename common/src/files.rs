@@ -165,10 +165,12 @@ fn destination(path: &Path) -> io::Result<Destination> {
             // "/", ".." and the like, all of which are directories; or nothing at all.
             return Ok(Destination::Name(path));
         };
-        let directory = fs::canonicalize(directory_of(&path))?;
+        let directory = directory_of(&path);
+        // Under the name that was given: a directory may have no other, such as one that is reached through an open file.
         let place = directory.join(name);
+        let is_open_file = || fs::canonicalize(directory).is_ok_and(|found| found.starts_with("/proc"));
         match fs::read_link(&place) {
-            Ok(_) if directory.starts_with("/proc") => return Ok(Destination::Open(place)),
+            Ok(_) if is_open_file() => return Ok(Destination::Open(fs::canonicalize(directory)?.join(name))),
             Ok(target) => path = directory.join(target),
             // Not a link, or nothing there.
             Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotFound) => {
