@@ -9,7 +9,7 @@ use roundtable_consensus::{DiskShortage, DiskSpace};
 
 use crate::store::sizes::FileSystem;
 
-/// Watches the disk reserve. Cheap to ask; [`Self::poll`] asks the file system.
+/// Watches the disk reserve. Answers come from the last poll of the file system, so they cost nothing.
 #[derive(Debug)]
 pub struct DiskWatch {
     directory: PathBuf,
