@@ -226,7 +226,8 @@ impl Rows for Cursor<'_> {
         if rows > rows_max || (rows == rows_max && !is_cut) {
             return None;
         }
-        let is_end = self.far_end() == Some(&far[..]);
+        // A span that a register ended has that end, also where the range ends with it.
+        let is_end = !is_cut && self.far_end() == Some(&far[..]);
         let end = if is_end { None } else { far.get(2..).map(Bytes::copy_from_slice) };
         self.seek = Some(Seek::Behind(far));
         let first = first.get(2..).unwrap_or_default().to_vec();

@@ -401,6 +401,38 @@ fn scans_show_the_same_as_of_registers_in_memory_whatever_is_written_between_the
     }
 }
 
+/// A known run that was cut just where a scan's range ends was shown as if the scan's end had ended it.
+#[test]
+fn span_that_a_register_cut_at_the_end_of_the_range_has_its_end_when_it_is_known_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let mut model: BTreeMap<Key, Register> = BTreeMap::new();
+    let mut commit = store.begin_commit();
+    for number in 0..4_000 {
+        let (key, new) = (key(&format!("k{number:04}")), tombstone(next_ballot()));
+        commit.accept(PartitionId(3), &key, &Arc::new(new.clone()), false, false, 0);
+        model.insert(key, new);
+    }
+    commit.journal().unwrap();
+    for reverse in [false, true] {
+        let all = ScanRequest { reverse, fold: Fold::Tombstones, ..scan_request(&[3], 50) };
+        let ends: Vec<_> =
+            store.scan(&all).unwrap().page.spans.into_iter().filter_map(|span| span.end).collect();
+        assert!(!ends.is_empty(), "no register cuts a span");
+        for end in ends {
+            let range = if reverse {
+                KeyRange { start: end, end: None }
+            } else {
+                KeyRange { end: Some(end), ..KeyRange::default() }
+            };
+            let request = ScanRequest { range, ..all.clone() };
+            let registers = model.iter().map(|(key, held)| (PartitionId(3), key, held));
+            let expected = page_of(&request, registers, u64::MAX);
+            assert_eq!(store.scan(&request).unwrap().page, expected, "{request:?}");
+        }
+    }
+}
+
 #[test]
 fn scan_shows_a_commit_that_was_answered_before_the_database_had_it() {
     let dir = tempfile::tempdir().unwrap();
