@@ -63,7 +63,8 @@ async fn node_whose_data_was_deleted_refuses_to_vote_and_says_why() {
     cluster.node(1).kill();
     router.read("a").query("timeout", "1s").send().await.must_be(503);
     cluster.node(1).start();
-    cluster.node(1).ready().await;
+    // The router refuses at once until its own probe has found n1 again.
+    cluster.router_process(1).ready().await;
     assert_eq!(router.read("a").send().await.must_be(200).text(), "two");
     assert_eq!(node_state(&router, "n3").await["health"], "refused");
 }
