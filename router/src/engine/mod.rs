@@ -49,7 +49,7 @@ impl Engine {
         let shards = seeds.iter().map(|seed| Shard::new(Coordinator::new(config.clone(), *seed))).collect();
         let engine = Self { clock, shards, links, metrics };
         for link in &engine.links {
-            engine.tell_reach(link.node, Reach::Doubtful);
+            engine.tell_reach(link);
         }
         engine
     }
@@ -166,7 +166,7 @@ impl Engine {
             Reach::Doubtful => warn!(%node_id, ?standing, detail, "node is suspected"),
             Reach::Unreachable => warn!(%node_id, ?standing, detail, "node is not usable"),
         }
-        self.tell_reach(link.node, reach);
+        self.tell_reach(link);
         if reach != Reach::Usable {
             self.look_for_others(link);
         }
@@ -240,9 +240,16 @@ impl Engine {
         offsets.max_by_key(|offset| offset.unsigned_abs()).unwrap_or_default()
     }
 
-    fn tell_reach(&self, node: NodeIndex, reach: Reach) {
+    /// Tells each coordinator how far a node can be counted on now.
+    ///
+    /// Two changes may be on their way at once, from the monitor and from a batch, and the later one may get here first.
+    /// So the state is read under the coordinator's lock: whichever comes last finds the newest one.
+    fn tell_reach(&self, link: &Link) {
         for place in 0..self.shards.len() {
-            self.event(place, |coordinator, now, out| coordinator.on_health(now, node, reach, out));
+            self.event(place, |coordinator, now, out| {
+                let reach = link.health().standing().reach();
+                coordinator.on_health(now, link.node, reach, out);
+            });
         }
     }
 
