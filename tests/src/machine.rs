@@ -65,11 +65,7 @@ impl Machine {
             .stdin(Stdio::null())
             .output()
             .unwrap();
-        Finished {
-            code: output.status.code(),
-            stdout: output.stdout,
-            stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-        }
+        output.into()
     }
 
     /// Runs commands on it as root, which must succeed, and returns what they print.

@@ -35,11 +35,7 @@ fn stage(folder: &Path) -> Finished {
         .current_dir(checkout())
         .output()
         .unwrap();
-    Finished {
-        code: output.status.code(),
-        stdout: output.stdout,
-        stderr: String::from_utf8_lossy(&output.stderr).into_owned(),
-    }
+    output.into()
 }
 
 /// Every file below a folder, relative to it.

@@ -292,3 +292,6 @@ impl Engine {
         lost
     }
 }
+
+#[cfg(test)]
+mod tests;
