@@ -61,7 +61,8 @@ type Driver = http1::Connection<TokioIo<TcpStream>, Full<Bytes>>;
 /// a node's answer and who waits for it.
 pub struct Connection {
     sender: SendRequest<Full<Bytes>>,
-    driver: Pin<Box<Driver>>,
+    /// `None` once it has ended: a request that it has not taken is answered by an error only when it is dropped.
+    driver: Option<Pin<Box<Driver>>>,
     host: HeaderValue,
 }
 
@@ -80,7 +81,7 @@ impl Connection {
         let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
         let host = HeaderValue::from_str(&address.to_string())
             .unwrap_or_else(|_| HeaderValue::from_static("localhost"));
-        Ok(Self { sender, driver: Box::pin(driver), host })
+        Ok(Self { sender, driver: Some(Box::pin(driver)), host })
     }
 
     /// Sends one request and waits for the whole answer.
@@ -94,6 +95,7 @@ impl Connection {
         let headers = request.headers_mut();
         headers.insert(header::HOST, self.host.clone());
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(CONTENT_TYPE));
+        let driver = self.driver.as_mut().ok_or(LinkError::Closed)?;
         let sender = &mut self.sender;
         let answer = async move {
             sender.ready().await?;
@@ -108,15 +110,16 @@ impl Connection {
             biased;
             result = &mut answer => return result,
             // The connection ended, perhaps with the answer: it lies ready then.
-            _ = &mut self.driver => {}
+            _ = driver => {}
         }
+        self.driver = None;
         answer.await
     }
 
     /// Whether another request can be sent.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.sender.is_closed()
+        self.driver.is_some() && !self.sender.is_closed()
     }
 
     /// Waits until the other side closes the idle connection. The connection is of no use then.
@@ -124,7 +127,44 @@ impl Connection {
     /// # Cancel safety
     /// Cancel safe.
     pub async fn closed(&mut self) {
-        // How it ended doesn't matter: nothing was under way.
-        let _ = (&mut self.driver).await;
+        if let Some(driver) = &mut self.driver {
+            // How it ended doesn't matter: nothing was under way.
+            let _ = driver.await;
+        }
+        self.driver = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// A probe of a node that had just been killed took its whole second, and a batch two: the connection had ended before
+    /// the request was written, and nobody said so.
+    #[tokio::test]
+    async fn request_on_a_connection_that_the_node_has_closed_fails_at_once() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let node = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend_from_slice(&byte);
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+        });
+        let patience = Duration::from_secs(30);
+        let mut connection = Connection::open(&address.to_string().parse().unwrap(), patience).await.unwrap();
+        assert_eq!(connection.exchange(Request::default()).await.unwrap(), "ok");
+        // It has closed its side now.
+        node.join().unwrap();
+        let again = timeout(patience, connection.exchange(Request::default())).await;
+        assert!(matches!(again, Ok(Err(_))), "{again:?}");
     }
 }
